@@ -1,0 +1,3 @@
+"""Make any LLM harmless, and prove it."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,36 @@
+"""The words of the project as frozen models: no I/O, no other layer."""
+
+from harmless.core.conversation import Conversation, Message, Role, user
+from harmless.core.exchange import Exchange
+from harmless.core.hashing import digest
+from harmless.core.policy import GradeBand, GuardRule, Policy
+from harmless.core.prompt import Expect, Prompt
+from harmless.core.protocols import Guard, GuardInfo, Target, TargetInfo
+from harmless.core.reply import Reply, ReplyStatus, Usage
+from harmless.core.sampling import Sampling
+from harmless.core.verdict import Finding, Outcome, Verdict
+
+__all__ = [
+    "Conversation",
+    "Exchange",
+    "Expect",
+    "Finding",
+    "GradeBand",
+    "Guard",
+    "GuardInfo",
+    "GuardRule",
+    "Message",
+    "Outcome",
+    "Policy",
+    "Prompt",
+    "Reply",
+    "ReplyStatus",
+    "Role",
+    "Sampling",
+    "Target",
+    "TargetInfo",
+    "Usage",
+    "Verdict",
+    "digest",
+    "user",
+]

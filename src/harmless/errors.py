@@ -1,0 +1,99 @@
+"""One tree of errors; each says what happened, what to do next, and whether to retry.
+
+The CLI prints ``message`` and ``next_step`` and leaves with ``exit_code``; it never prints a traceback
+for a :class:`HarmlessError`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar
+
+
+class HarmlessError(Exception):
+    """Base of all errors that a user may see.
+
+    Args:
+        message: what happened, one sentence.
+        next_step: what the user can do about it, one sentence; may be empty.
+    """
+
+    exit_code: ClassVar[int] = 2
+    retry: ClassVar[bool] = False
+
+    def __init__(self, message: str, next_step: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.next_step}".strip()
+
+
+class UsageError(HarmlessError):
+    """The command or call itself is wrong."""
+
+
+class UnknownNameError(UsageError):
+    """A name that is not in a registry or a taxonomy; suggests the nearest ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+        hint = f"Did you mean {', '.join(near)}?" if near else f"Known: {', '.join(names[:20])}."
+        super().__init__(f"Unknown {kind} '{name}'.", hint)
+
+
+class BadFileError(UsageError):
+    """A file that cannot be read as what it should be; names the place.
+
+    Args:
+        path: the file.
+        message: what is wrong there.
+        line: 1-based line, if known.
+        column: 1-based column, if known.
+        next_step: what the user can do.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        message: str,
+        *,
+        line: int | None = None,
+        column: int | None = None,
+        next_step: str = "",
+    ) -> None:
+        place = ":".join(str(part) for part in (path, line, column) if part is not None)
+        super().__init__(f"{place}: {message}", next_step)
+        self.path, self.line, self.column = Path(path), line, column
+
+
+class MissingExtraError(UsageError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra '{extra}'.", f"Run: pip install 'harmless[{extra}]'")
+
+
+class EvidenceError(HarmlessError):
+    """The evidence store cannot be used, or refuses what is asked of it."""
+
+
+class UnlikePlansError(EvidenceError):
+    """Two runs cannot be compared because they did not ask the same thing."""
+
+
+class UnreachableError(HarmlessError):
+    """The target or a guard could not be reached, so nothing could be assessed."""
+
+    exit_code: ClassVar[int] = 3
+    retry: ClassVar[bool] = True
+
+
+class GateFailedError(HarmlessError):
+    """A gate of the policy failed."""
+
+    exit_code: ClassVar[int] = 1
