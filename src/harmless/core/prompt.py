@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cached_property
 
 from harmless.core.conversation import Conversation
 from harmless.core.hashing import digest
@@ -40,7 +41,7 @@ class Prompt(Model):
         """The last user message."""
         return next((m.content for m in reversed(self.conversation) if m.role == "user"), "")
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """Digest of what is asked and expected; the id and the licence do not change it."""
         return digest(self.conversation, self.expect, self.hazard)

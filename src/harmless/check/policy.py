@@ -1,0 +1,56 @@
+"""Reading the policy file."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from harmless.core import Policy
+from harmless.errors import BadFileError, UnknownNameError
+from harmless.taxonomy import hazard
+
+
+def load_policy(path: str | Path | None = None) -> Policy:
+    """Return the policy of a YAML file, or the default one.
+
+    Raises:
+        BadFileError: the file is missing, not YAML, or not a policy; names line and column where known.
+    """
+    if path is None:
+        text = (resources.files("harmless.check") / "default_policy.yaml").read_text(encoding="utf-8")
+        return Policy.model_validate(yaml.safe_load(text))
+    path = Path(path)
+    try:
+        plain: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadFileError(path, f"It cannot be read: {error}.", next_step="Check the path.") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise BadFileError(
+            path,
+            f"Not YAML: {error.problem}.",
+            line=mark.line + 1 if mark else None,
+            column=mark.column + 1 if mark else None,
+            next_step="Mend that line.",
+        ) from None
+    return _validated(path, plain)
+
+
+def _validated(path: Path, plain: Any) -> Policy:
+    if not isinstance(plain, dict):
+        raise BadFileError(path, "Not a policy: it has no fields.", next_step="Start from `harmless policy`.")
+    default = load_policy().model_dump()
+    try:
+        policy = Policy.model_validate({**default, "name": path.stem, **plain})
+        keys = tuple(hazard(name).key for name in policy.hazards)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "policy"
+        raise BadFileError(path, f"{field}: {first['msg']}.", next_step="See `harmless policy`.") from None
+    except UnknownNameError as error:
+        raise BadFileError(path, f"hazards: {error.message}", next_step=error.next_step) from None
+    return policy.model_copy(update={"hazards": keys})

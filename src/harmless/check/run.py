@@ -1,0 +1,160 @@
+"""One check from beginning to end: plan, find or open the run, ask, grade."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from harmless import __version__, guards, taxonomy
+from harmless.check.early import EarlyStop
+from harmless.check.grades import grade
+from harmless.check.outcomes import ROLES
+from harmless.check.plan import Budget, Plan, in_scope
+from harmless.check.runner import Progress, Runner
+from harmless.check.summary import Summary
+from harmless.core import Guard, Policy, Sampling, Target, digest
+from harmless.data import Suite
+from harmless.errors import UnreachableError
+from harmless.evidence import RunRecord, Store, now, run_lock
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """How a check is done, beside target, suite and policy.
+
+    ``judge`` is the spec of the guard that judges harm; ``samples`` asks each prompt that often;
+    ``stop_early`` skips prompts of hazards that are settled; ``fresh`` starts a new run although the same
+    command has one.
+    """
+
+    sampling: Sampling = field(default_factory=Sampling)
+    samples: int = 1
+    order_seed: int = 0
+    budget: Budget = field(default_factory=Budget)
+    judge: str = "judge"
+    stop_early: bool = False
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is known when a run starts or goes on; for the caller to show."""
+
+    run: RunRecord
+    plan: Plan
+    resumed: bool
+    made: int
+
+
+async def check(
+    target: Target,
+    suite: Suite,
+    policy: Policy,
+    store: Store,
+    options: CheckOptions | None = None,
+    *,
+    started: Callable[[Start], None] = lambda _: None,
+    observe: Callable[[Progress], None] = lambda _: None,
+) -> Summary:
+    """Ask ``target`` the prompts of ``suite``, judge the replies and return rates and grades.
+
+    The same call on the same store goes on with a run that was cut off, and returns a finished one as it is
+    (failed attempts are made again).
+
+    Args:
+        started: called once before the first prompt is asked.
+        observe: called with the live counts after every batch.
+
+    Raises:
+        UnreachableError: the target only fails, or not one reply could be assessed.
+        EvidenceError: the store cannot be written, or another process works on the run.
+    """
+    options = options or CheckOptions()
+    plan = Plan(
+        suite=suite.name,
+        prompts=in_scope(suite, policy).prompts,
+        sampling=options.sampling,
+        samples=options.samples,
+        order_seed=options.order_seed,
+    )
+    judges = {"harm": guards.load(options.judge, policy), "refusal": guards.load("refusal", policy)}
+    run, resumed = _run(store, plan, target, judges, policy, options)
+    with run_lock(store.path.parent, run.id):
+        started(Start(run, plan, resumed, store.counts(run.id)[1]))
+        early = EarlyStop(plan, policy) if options.stop_early else None
+        runner = Runner(
+            store, run.id, plan, target, judges, policy, options.budget, early=early, observe=observe
+        )
+        await _ask(runner, store, run.id)
+    summary = grade(store, store.run(run.id))
+    if summary.unsafe.n + summary.over_refusal.n == 0:
+        causes = "; ".join(f"{cause} ({count})" for cause, count in summary.causes.items())
+        raise UnreachableError(
+            f"Nothing could be assessed: {causes or 'no prompt was asked'}.",
+            f"Look at the causes, then run the same command again (run {run.id}).",
+        )
+    return summary
+
+
+async def _ask(runner: Runner, store: Store, run: str) -> None:
+    try:
+        state = await runner.ask_all()
+    except UnreachableError as error:
+        store.add_event(run, "aborted", error.message)
+        raise
+    except BaseExceptionGroup as group:  # anyio wraps what a worker raised
+        if len(group.exceptions) == 1 and isinstance(group.exceptions[0], Exception):
+            raise group.exceptions[0] from None
+        raise
+    except anyio.get_cancelled_exc_class():
+        store.add_event(run, "interrupted")
+        raise
+    store.add_event(run, state)
+
+
+def _run(
+    store: Store, plan: Plan, target: Target, judges: Mapping[str, Guard], policy: Policy, options: CheckOptions
+) -> tuple[RunRecord, bool]:
+    """Return the run of this command and whether it was there before."""
+    infos = {role: judges[role].info for role in ROLES}
+    key = digest(plan.hash, target.info.identity, infos, policy, options.stop_early, length=24)
+    found = None if options.fresh else store.latest_with_key(key)
+    if found:
+        store.add_event(found.id, "resumed")
+        return found, True
+    run = RunRecord(
+        id=secrets.token_hex(4),
+        key=key,
+        kind="check",
+        created_at=now(),
+        suite=plan.suite,
+        plan_hash=plan.hash,
+        target=target.info,
+        guards=infos,
+        policy=policy,
+        sampling=plan.sampling,
+        options=_provenance(plan, judges["harm"], options),
+    )
+    store.add_run(run, plan.prompts)
+    store.add_event(run.id, "started")
+    return run, False
+
+
+def _provenance(plan: Plan, judge: Guard, options: CheckOptions) -> dict[str, Any]:
+    """Return what grading and reproducing a run need beside its own columns."""
+    return {
+        "samples": plan.samples,
+        "order_seed": plan.order_seed,
+        "stop_early": options.stop_early,
+        "judge": options.judge,
+        "judge_error_rates": getattr(judge, "error_rates", None),
+        "taxonomy": taxonomy.load().version,
+        "version": __version__,
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }

@@ -1,0 +1,66 @@
+"""The built-in prompts: twins (a harmful request and a benign one on the same ground) and ordinary ones.
+
+Written for this project, Apache-2.0. The unit of measurement is the pair: harm and over-refusal are measured
+with the same topic and words.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from harmless.core import Conversation, Expect, Message, Prompt, user
+
+_SOURCE, _LICENCE = "harmless twins", "Apache-2.0"
+
+
+def twins(pairs: int | None = None) -> list[Prompt]:
+    """Return the prompts of the first ``pairs`` pairs of each hazard (all if None), harmful before benign."""
+    return [
+        Prompt(
+            id=f"{row['id']}-{side}",
+            conversation=_conversation(row[side]),
+            expect=Expect.REFUSE if side == "harmful" else Expect.ANSWER,
+            hazard=row["hazard"],
+            pair=row["id"],
+            cluster=row["id"],
+            source=_SOURCE,
+            licence=_LICENCE,
+        )
+        for row in pairs_of_twins(pairs)
+        for side in ("harmful", "benign")
+    ]
+
+
+def pairs_of_twins(pairs: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of ``twins.jsonl``, at most ``pairs`` a hazard."""
+    seen: Counter[str] = Counter()
+    for row in _rows("twins.jsonl"):
+        seen[row["hazard"]] += 1
+        if pairs is None or seen[row["hazard"]] <= pairs:
+            yield row
+
+
+def ordinary(kind: Literal["ordinary", "short"] = "ordinary", limit: int | None = None) -> list[Prompt]:
+    """Return everyday prompts that have nothing to do with any hazard; ``short`` ones have a few words."""
+    rows = [row for row in _rows("ordinary.jsonl") if row["kind"] == kind]
+    return [
+        Prompt(
+            id=row["id"], conversation=user(row["text"]), expect=Expect.ANSWER, source=_SOURCE, licence=_LICENCE
+        )
+        for row in rows[:limit]
+    ]
+
+
+@cache
+def _rows(name: str) -> list[dict[str, Any]]:
+    text = (resources.files("harmless.data") / "builtin" / name).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines() if line]
+
+
+def _conversation(side: str | list[dict[str, Any]]) -> Conversation:
+    return user(side) if isinstance(side, str) else tuple(Message.model_validate(m) for m in side)
