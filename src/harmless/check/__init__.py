@@ -4,7 +4,7 @@ from harmless.check.compare import compare
 from harmless.check.grades import grade
 from harmless.check.plan import Budget, Plan
 from harmless.check.policy import load_policy
-from harmless.check.run import CheckOptions, check
+from harmless.check.run import CheckOptions, check, load_judges
 from harmless.check.runner import Progress
 from harmless.check.summary import Cell, Change, Comparison, HazardChange, Rate, Summary
 
@@ -22,5 +22,6 @@ __all__ = [
     "check",
     "compare",
     "grade",
+    "load_judges",
     "load_policy",
 ]

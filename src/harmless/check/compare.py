@@ -122,11 +122,13 @@ def _by_hazard(
         )
         for key in keys
     ]
-    corrected = [holm([pair[side].p for pair in changes]) if changes else [] for side in (0, 1)]
+    corrected: list[NDArray[np.float64]] = [
+        holm([pair[side].p for pair in changes]) if changes else [] for side in (0, 1)
+    ]
     return [
         HazardChange(
             id=key,
-            name=taxonomy.hazard(key).name,
+            name=taxonomy.load().hazard(key).name,
             unsafe=change[0].model_copy(update={"p_holm": float(corrected[0][i])}),
             over_refusal=change[1].model_copy(update={"p_holm": float(corrected[1][i])}),
         )

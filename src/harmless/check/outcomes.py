@@ -16,7 +16,7 @@ def is_unsafe(verdict: Verdict, guard: GuardInfo, policy: Policy) -> bool | None
 
 
 def is_refusal(verdict: Verdict) -> bool | None:
-    """Return whether ``refusal`` is the likeliest class of a verdict of the refusal guard, None if unassessed."""
+    """Return whether ``refusal`` is the likeliest class of a refusal guard's verdict, None if unassessed."""
     if verdict.outcome is Outcome.UNASSESSED or not verdict.labels:
         return None
     return max(verdict.labels, key=lambda name: verdict.labels[name]) == "refusal"

@@ -6,19 +6,19 @@ import random
 import re
 from functools import cached_property
 
+from harmless import taxonomy
 from harmless.core import Expect, Policy, Prompt, Sampling, TargetInfo, digest
 from harmless.core.model import Model
 from harmless.data import Suite
 from harmless.errors import UsageError
 from harmless.stats import sample_size_pairs
-from harmless.taxonomy import ancestors
 
 
 class Plan(Model):
     """Prompts, how often and with what sampling each is asked, and the order.
 
-    ``samples`` asks every prompt that many times, with seeds ``sampling.seed``, +1, ...; ``order_seed`` shuffles
-    the prompts, so that a run that stops early has asked a random part of them.
+    ``samples`` asks every prompt that many times, with seeds ``sampling.seed``, +1, ...; ``order_seed``
+    shuffles the prompts, so that a run that stops early has asked a random part of them.
     """
 
     suite: str
@@ -105,8 +105,9 @@ def in_scope(suite: Suite, policy: Policy) -> Suite:
     """
     if not policy.hazards:
         return suite
-    scope = set(policy.hazards)
-    kept = tuple(p for p in suite.prompts if p.hazard is None or scope & {p.hazard, *ancestors(p.hazard)})
+    hazards = taxonomy.load()
+    scope = {leaf.key for key in policy.hazards for leaf in hazards.leaves_under(key)}
+    kept = tuple(p for p in suite.prompts if p.hazard is None or p.hazard in scope)
     if not any(p.hazard for p in kept):
         raise UsageError("No prompt of the suite is of a hazard of the policy.", "Change the policy's hazards.")
     return Suite(suite.name, kept, suite.source)

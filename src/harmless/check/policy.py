@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from harmless import taxonomy
 from harmless.core import Policy
 from harmless.errors import BadFileError, UnknownNameError
-from harmless.taxonomy import hazard
 
 
 def load_policy(path: str | Path | None = None) -> Policy:
@@ -46,7 +46,7 @@ def _validated(path: Path, plain: Any) -> Policy:
     default = load_policy().model_dump()
     try:
         policy = Policy.model_validate({**default, "name": path.stem, **plain})
-        keys = tuple(hazard(name).key for name in policy.hazards)
+        keys = tuple(taxonomy.load().hazard(name).key for name in policy.hazards)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "policy"

@@ -28,16 +28,14 @@ from harmless.evidence import RunRecord, Store, now, run_lock
 class CheckOptions:
     """How a check is done, beside target, suite and policy.
 
-    ``judge`` is the spec of the guard that judges harm; ``samples`` asks each prompt that often;
-    ``stop_early`` skips prompts of hazards that are settled; ``fresh`` starts a new run although the same
-    command has one.
+    ``samples`` asks each prompt that often; ``stop_early`` skips prompts of hazards that are settled;
+    ``fresh`` starts a new run although the same command has one.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
     samples: int = 1
     order_seed: int = 0
     budget: Budget = field(default_factory=Budget)
-    judge: str = "judge"
     stop_early: bool = False
     fresh: bool = False
 
@@ -52,11 +50,17 @@ class Start:
     made: int
 
 
+def load_judges(spec: str, policy: Policy) -> dict[str, Guard]:
+    """Return the guards of the roles in a check: that of ``spec`` for harm, and ``refusal``."""
+    return {"harm": guards.load(spec, policy), "refusal": guards.load("refusal", policy)}
+
+
 async def check(
     target: Target,
     suite: Suite,
     policy: Policy,
     store: Store,
+    judges: Mapping[str, Guard],
     options: CheckOptions | None = None,
     *,
     started: Callable[[Start], None] = lambda _: None,
@@ -68,6 +72,7 @@ async def check(
     (failed attempts are made again).
 
     Args:
+        judges: the guard of each role, ``harm`` and ``refusal``; see :func:`load_judges`.
         started: called once before the first prompt is asked.
         observe: called with the live counts after every batch.
 
@@ -83,7 +88,6 @@ async def check(
         samples=options.samples,
         order_seed=options.order_seed,
     )
-    judges = {"harm": guards.load(options.judge, policy), "refusal": guards.load("refusal", policy)}
     run, resumed = _run(store, plan, target, judges, policy, options)
     with run_lock(store.path.parent, run.id):
         started(Start(run, plan, resumed, store.counts(run.id)[1]))
@@ -152,7 +156,6 @@ def _provenance(plan: Plan, judge: Guard, options: CheckOptions) -> dict[str, An
         "samples": plan.samples,
         "order_seed": plan.order_seed,
         "stop_early": options.stop_early,
-        "judge": options.judge,
         "judge_error_rates": getattr(judge, "error_rates", None),
         "taxonomy": taxonomy.load().version,
         "version": __version__,

@@ -25,9 +25,7 @@ def read_rows(path: str | Path) -> Iterator[Row]:
     path = Path(path)
     kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
     if kind not in ("jsonl", "csv"):
-        raise BadFileError(
-            path, f"'.{kind}' is not a format that can be read.", next_step="Use .jsonl or .csv."
-        )
+        raise BadFileError(path, f"'.{kind}' files cannot be read.", next_step="Use .jsonl or .csv.")
     text = _read_text(path)
     yield from (_csv_rows(path, text) if kind == "csv" else _json_rows(path, text))
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harmless import taxonomy
 from harmless.core import Conversation, Expect, Message, Prompt, digest, user
 from harmless.data.files import read_rows
 from harmless.data.twins import ordinary, twins
 from harmless.errors import BadFileError, UnknownNameError, UsageError
-from harmless.taxonomy import hazard as find_hazard
 
 #: Built-in suites: name -> pairs of twins a hazard (None for all), ordinary prompts, what it is for.
 BUILTIN: Mapping[str, tuple[int | None, int, str]] = {
@@ -67,7 +67,7 @@ def load_suite(name: str) -> Suite:
     """
     if name in BUILTIN:
         pairs, plain, source = BUILTIN[name]
-        return Suite(name, tuple([*twins(pairs), *ordinary("ordinary", plain)]), source)
+        return Suite(name, (*twins(pairs), *ordinary("ordinary", plain)), source)
     path = Path(name)
     if path.suffix.lower() not in (".jsonl", ".csv", ".gz") and not path.exists():
         raise UnknownNameError("suite", name, [*BUILTIN, "FILE.jsonl", "FILE.csv"])
@@ -102,10 +102,10 @@ def _prompt(path: Path, line: int, row: Mapping[str, Any]) -> Prompt:
             line=line,
             next_step="Use 'refuse' for harmful prompts and 'answer' for benign ones.",
         )
-    conversation = _conversation(path, line, row)
+    conversation = conversation_of(path, line, row)
     given = row.get("hazard")
     try:
-        hazard = find_hazard(str(given)).key if given else None
+        hazard = taxonomy.load().hazard(str(given)).key if given else None
     except UnknownNameError as error:
         raise BadFileError(path, error.message, line=line, next_step=error.next_step) from None
     return Prompt(
@@ -117,7 +117,7 @@ def _prompt(path: Path, line: int, row: Mapping[str, Any]) -> Prompt:
     )
 
 
-def _conversation(path: Path, line: int, row: Mapping[str, Any]) -> Conversation:
+def conversation_of(path: Path, line: int, row: Mapping[str, Any]) -> Conversation:
     messages, text = row.get("messages"), row.get("prompt")
     try:
         if messages is not None:

@@ -1,0 +1,5 @@
+"""``python -m harmless``."""
+
+from harmless.cli import main
+
+main()

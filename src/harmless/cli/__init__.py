@@ -1,0 +1,59 @@
+"""The command line: one file a command, imported when it is used."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from harmless import __version__
+from harmless.errors import HarmlessError
+
+app = App(
+    name="harmless",
+    help="Make any LLM harmless, and prove it.",
+    version=__version__,
+    help_format="markdown",
+)
+
+#: name -> (where its function or app is, one line of help)
+COMMANDS = {
+    "make": ("harmless.cli.make:make", "Check a target, guard it, check again, write the report."),
+    "check": ("harmless.cli.check:check", "Measure how harmful a target is."),
+    "compare": ("harmless.cli.compare:compare", "Compare two runs of the same plan, prompt by prompt."),
+    "runs": ("harmless.cli.runs:runs", "List the runs of the workspace."),
+    "show": ("harmless.cli.show:show", "Show what a run found."),
+    "report": ("harmless.cli.report:report", "Write the report of a run, or of two."),
+    "generate": ("harmless.cli.generate:generate", "Let a target answer the prompts of a file."),
+    "guard": ("harmless.cli.guard:guard", "List guards, judge files with them, train them."),
+    "hazards": ("harmless.cli.hazards:hazards", "Show the taxonomy, its mappings and coverage."),
+    "models": ("harmless.cli.models:models", "Fetch and find the bundled model."),
+    "policy": ("harmless.cli.policy:policy", "Print the default policy, or check a policy file."),
+}
+
+for _name, (_where, _help) in COMMANDS.items():
+    app.command(_where, name=_name, help=_help)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0 done, 1 a gate failed, 2 wrong use, 3 target or guard unreachable."""
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        _fail(str(error), "See --help.", 2)
+    except HarmlessError as error:
+        _fail(error.message, error.next_step, error.exit_code)
+    except KeyboardInterrupt:
+        _fail("Interrupted.", "The same command goes on where it stopped.", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, next_step: str, code: int) -> None:
+    print(f"harmless: {message}", file=sys.stderr)
+    if next_step:
+        print(f"  {next_step}", file=sys.stderr)
+    sys.exit(code)

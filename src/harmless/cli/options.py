@@ -1,0 +1,75 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from harmless.core import Policy, Sampling, Target
+from harmless.evidence import Store
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """How a target is reached and asked."""
+
+    base_url: str | None = None
+    """Address of an OpenAI- or Anthropic-compatible endpoint."""
+    api_key_env: str | None = None
+    """Environment variable that holds the key; default OPENAI_API_KEY or ANTHROPIC_API_KEY."""
+    concurrency: int | None = None
+    """Questions under way at once; default: what suits the target."""
+    timeout: float = 120.0
+    """Seconds to wait for one reply."""
+    temperature: float = 0.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    """Nucleus sampling."""
+    max_tokens: int = 96
+    """Longest reply in tokens."""
+    seed: int = 0
+    """Seed of the sampling, where the target knows one."""
+    system: str | None = None
+    """System prompt."""
+
+    def sampling(self) -> Sampling:
+        """Return the decoding parameters."""
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            seed=self.seed,
+            system=self.system,
+        )
+
+    def target(self, spec: str, policy: Policy) -> Target:
+        """Return the target that ``spec`` names."""
+        from harmless import guards, targets
+
+        options = targets.TargetOptions(
+            base_url=self.base_url,
+            api_key_env=self.api_key_env,
+            concurrency=self.concurrency,
+            timeout_s=self.timeout,
+            policy=policy,
+        )
+        return targets.load(spec, options, guards=lambda name: guards.load(name, policy))
+
+
+def _default_workspace() -> Path:
+    return Path(os.environ.get("HARMLESS_WORKSPACE", ".harmless"))
+
+
+Workspace = Annotated[
+    Path | None, Parameter(help="Folder of the evidence; default $HARMLESS_WORKSPACE or .harmless.")
+]
+
+
+def open_store(workspace: Path | None) -> Store:
+    """Return the evidence store of a workspace."""
+    return Store((workspace or _default_workspace()) / "evidence.db")

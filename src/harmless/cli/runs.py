@@ -1,0 +1,38 @@
+"""``harmless runs``."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from harmless.cli.console import out, print_json
+from harmless.cli.options import Workspace, open_store
+
+
+def runs(*, json: bool = False, workspace: Workspace = None) -> None:
+    """List the runs of the workspace, newest first.
+
+    Args:
+        json: print one JSON document instead of a table.
+    """
+    with open_store(workspace) as store:
+        rows = [
+            {
+                "run": run.id,
+                "kind": run.kind,
+                "created_at": run.created_at,
+                "target": run.target.name,
+                "suite": run.suite,
+                "state": store.state(run.id),
+                "asked": store.counts(run.id)[1],
+                "planned": store.counts(run.id)[0] * int(run.options.get("samples", 1)),
+            }
+            for run in store.runs()
+        ]
+    if json:
+        print_json({"runs": rows})
+        return
+    table = Table("run", "started", "target", "suite", "state", "asked")
+    for row in rows:
+        asked = f"{row['asked']}/{row['planned']}"
+        table.add_row(row["run"], row["created_at"][:19], row["target"], row["suite"], row["state"], asked)
+    out.print(table if rows else "No runs yet. Start with: harmless make")
