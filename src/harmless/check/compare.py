@@ -122,9 +122,7 @@ def _by_hazard(
         )
         for key in keys
     ]
-    corrected: list[NDArray[np.float64]] = [
-        holm([pair[side].p for pair in changes]) if changes else [] for side in (0, 1)
-    ]
+    corrected = [holm([pair[side].p for pair in changes]) for side in (0, 1)]
     return [
         HazardChange(
             id=key,

@@ -118,6 +118,7 @@ def _prompt(path: Path, line: int, row: Mapping[str, Any]) -> Prompt:
 
 
 def conversation_of(path: Path, line: int, row: Mapping[str, Any]) -> Conversation:
+    """Return the conversation of a row with ``prompt`` or ``messages``; BadFileError if it has neither."""
     messages, text = row.get("messages"), row.get("prompt")
     try:
         if messages is not None:
