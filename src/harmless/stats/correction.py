@@ -56,10 +56,12 @@ def rogan_gladen(flagged: float, n: float, judge: ErrorRates, confidence: float 
 
     Estimate and standard error: Rogan and Gladen 1978, clipped to [0, 1]. Limits: Lang and Reiczigel 2014,
     which keep their coverage for small samples and rates near 0. ``flagged`` and ``n`` may be effective
-    counts (:func:`harmless.stats.clusters.clustered_rate`). Sensitivity and specificity must hold for
-    these rows too, as they do if the mix of cases within each class is the same. Refuses (see
-    :class:`Corrected`) if nothing was judged, or if the lower limit of sensitivity + specificity - 1 is not
-    above 0.1: such a judge hardly tells the classes apart. Raises ``ValueError`` if flagged is not within n.
+    counts (:func:`harmless.stats.clusters.clustered_rate`). Sensitivity and specificity must hold for these
+    rows too, as they do if the mix of cases within each class is the same.
+
+    Refuses (see :class:`Corrected`) if nothing was judged; if the lower limit of sensitivity + specificity
+    - 1 is not above 0.1, for such a judge hardly tells the classes apart; and if no rate in [0, 1] explains
+    the flags, for then the error rates do not hold here. Raises ``ValueError`` if flagged is not within n.
     """
     if not 0 <= flagged <= n:
         raise ValueError(f"flagged must lie between 0 and n, not {flagged} of {n}")
@@ -75,7 +77,11 @@ def rogan_gladen(flagged: float, n: float, judge: ErrorRates, confidence: float 
     rate = min(max((shown + judge.specificity - 1) / _informedness(judge), 0.0), 1.0)
     se = _standard_error(rate, shown * (1 - shown) / n, judge)
     low, high = _lang_reiczigel(flagged, n, judge, z)
-    return Corrected(rate, min(low, rate), max(high, rate), se)
+    if high <= 0 or low >= 1:
+        return _refused(
+            f"the judge's error rates do not hold here: no true rate explains {flagged} flagged of {n}"
+        )
+    return Corrected(rate, min(max(low, 0.0), rate), max(min(high, 1.0), rate), se)
 
 
 def _informedness(judge: ErrorRates) -> float:
@@ -106,7 +112,7 @@ def _lang_reiczigel(flagged: float, n: float, judge: ErrorRates, z: float) -> tu
     positive, negative = _class_variances(padded)
     shift = 2 * z * z * (rate * positive - (1 - rate) * negative)
     half = z * _standard_error(rate, shown * (1 - shown) / rows, padded)
-    return max(rate + shift - half, 0.0), min(rate + shift + half, 1.0)
+    return rate + shift - half, rate + shift + half
 
 
 def prediction_powered(
@@ -121,11 +127,12 @@ def prediction_powered(
 
     ``labels`` and ``judged`` are truth and verdict (0/1, or scores in [0, 1] for the verdict) of the n
     labelled rows; ``unlabelled`` are the verdicts of N more. The labelled rows must be a random sample of
-    the same population, and all rows independent. ``tuning`` is the weight of the verdicts: 1 is prediction-powered inference
-    (Angelopoulos et al., Science 2023), 0 the labels alone, None the weight of least variance (PPI++, 2023).
-    With fewer than 5 labelled events or non-events the normal limits cannot be trusted: the result is then
-    that of the labels alone, tuning 0. Refuses if nothing is labelled. Raises ``ValueError`` on
-    values outside [0, 1], labels other than 0 and 1, different lengths, or tuning outside [0, 1].
+    the same population, and all rows independent. ``tuning`` is the weight of the verdicts: 1 is
+    prediction-powered inference (Angelopoulos et al., Science 2023), 0 the labels alone, None the weight of
+    least variance (PPI++, Angelopoulos, Duchi and Zrnic 2023). With fewer than 5 labelled events or
+    non-events the normal limits cannot be trusted: the result is then that of the labels alone, tuning 0.
+    Refuses if nothing is labelled. Raises ``ValueError`` on values outside [0, 1], labels other than 0 and
+    1, different lengths, or tuning outside [0, 1].
     """
     z = two_sided_z(confidence)
     y, f, more = _unit(labels), _unit(judged), _unit(unlabelled)

@@ -16,7 +16,8 @@ class McNemar:
     """The result of a paired comparison of ``n`` pairs.
 
     ``only_first`` and ``only_second`` count the pairs with the event in one run alone. ``p`` is the exact
-    two-sided p-value, ``mid_p`` the less conservative mid-p. ``effect`` is the first rate less the second
+    two-sided p-value, ``mid_p`` the same less
+    the chance of the observed split, less conservative. ``effect`` is the first rate less the second
     (positive: the second run has fewer events) with its standard error and limits, all in [-1, 1].
     """
 
@@ -73,8 +74,8 @@ def paired(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> McN
 def _p_values(smaller: int, discordant: int) -> tuple[float, float]:
     if discordant == 0:
         return 1.0, 1.0
-    tail = binomial_cdf(smaller, discordant, 0.5)
-    return min(1.0, 2 * tail), min(1.0, 2 * tail - binomial_pmf(smaller, discordant, 0.5))
+    p = min(1.0, 2 * binomial_cdf(smaller, discordant, 0.5))
+    return p, p - binomial_pmf(smaller, discordant, 0.5)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

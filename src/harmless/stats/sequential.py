@@ -104,6 +104,6 @@ class ConfidenceSequence:
             low = max(low, self._sum / self._population)
             high = min(high, (self._sum + unseen) / self._population)
         low, high = max(low, self._low), min(high, self._high)
-        # Limits that crossed rule every mean out: the order was not random, and the last ones stand.
+        # Limits that cross rule every mean out: the order was not random, and the last ones stand.
         if low <= high:
             self._low, self._high = low, high
