@@ -71,7 +71,7 @@ _WHERE = {
     for public, _, name in (entry.partition("=") for entry in names.split())
 }
 
-__all__ = ["__version__", *sorted(_WHERE)]  # noqa: PLE0604 - all are strings
+__all__ = ["__version__", *sorted(_WHERE)]
 
 
 def __getattr__(name: str) -> Any:
