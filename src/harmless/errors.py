@@ -41,7 +41,8 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+        folded = {each.lower(): each for each in names}
+        near = [folded[each] for each in difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.5)]
         hint = f"Did you mean {', '.join(near)}?" if near else f"Known: {', '.join(names[:20])}."
         super().__init__(f"Unknown {kind} '{name}'.", hint)
 
