@@ -63,6 +63,7 @@ def coverage(
 
     Raises:
         UnknownNameError: an unknown hazard, taxonomy or level.
+        UsageError: there is no crosswalk to the taxonomy.
     """
     names = Counter(hazards)
     unlabelled = names.pop(None, 0)

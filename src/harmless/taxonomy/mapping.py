@@ -16,7 +16,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from harmless.core.model import Model
-from harmless.errors import UnknownNameError
+from harmless.errors import UnknownNameError, UsageError
 from harmless.taxonomy.codes import taxonomy
 from harmless.taxonomy.files import FOLDER, read
 from harmless.taxonomy.hazards import SPINE, load
@@ -105,7 +105,8 @@ def crosswalk(id: str) -> Crosswalk:
     MLCommons v0.5). The spine maps to itself.
 
     Raises:
-        UnknownNameError: no such taxonomy, or none with a crosswalk; the nearest ids are suggested.
+        UnknownNameError: there is no such taxonomy; the nearest ids are suggested.
+        UsageError: there is no crosswalk to it; those that have one are named.
     """
     file = _file()
     if id == SPINE:
@@ -117,7 +118,9 @@ def crosswalk(id: str) -> Crosswalk:
         basis = f"{file['basis']}; by way of {alignment['via']} and {alignment['basis']}"
         links = list(_aligned(file, id))
     else:
-        raise UnknownNameError("crosswalk", taxonomy(id).id, crosswalks())
+        raise UsageError(
+            f"There is no crosswalk to {taxonomy(id).name}.", f"Mapped are: {', '.join(crosswalks())}."
+        )
     notes = file["notes"] if id in file["targets"] else {}
     rows = [Link(leaf=leaf, code=code, relation=Relation(how), basis=basis) for leaf, code, how in links]
     return Crosswalk(taxonomy=id, basis=basis, links=tuple(rows), notes=notes)
