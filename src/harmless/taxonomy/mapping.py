@@ -159,12 +159,9 @@ def _written(file: dict[str, Any], id: str) -> Iterator[tuple[str, str, str]]:
 
 def _aligned(file: dict[str, Any], id: str) -> Iterator[tuple[str, str, str]]:
     via, loose = file["alignment"]["via"], id in file["alignment"]["loose"]
-    seen = set()
     for leaf, code, relation in _written(file, via):
         for other in aligned(code, via, id):
-            if (leaf, other) not in seen:
-                seen.add((leaf, other))
-                yield leaf, other, Relation.RELATED if loose else relation
+            yield leaf, other, Relation.RELATED if loose else relation
 
 
 def _grouped(links: tuple[Link, ...], by: str) -> dict[str, list[Link]]:
