@@ -1,0 +1,23 @@
+"""One report model, written as HTML and JSON; the machine forms of runs and their schemas."""
+
+from harmless.report.build import build
+from harmless.report.documents import ComparisonDocument, check_document, comparison_document
+from harmless.report.model import Example, PolicyCheck, Report
+from harmless.report.page import render_html
+from harmless.report.schema import schema
+from harmless.report.write import render_json, report_document, write
+
+__all__ = [
+    "ComparisonDocument",
+    "Example",
+    "PolicyCheck",
+    "Report",
+    "build",
+    "check_document",
+    "comparison_document",
+    "render_html",
+    "render_json",
+    "report_document",
+    "schema",
+    "write",
+]
