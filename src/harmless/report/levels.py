@@ -37,7 +37,11 @@ def rows(report: Report) -> dict[str, Row]:
     after = _cells(report.after.domains, report.after.tasks, report.after.hazards)
     earlier = report.before
     before = _cells(earlier.domains, earlier.tasks, earlier.hazards) if earlier else {}
-    changes = _changes(report.result) if isinstance(report.result, ComparisonDocument) else {}
+    changes = (
+        _changes(report.result, report.record.policy.confidence)
+        if isinstance(report.result, ComparisonDocument)
+        else {}
+    )
     return {
         hazard.key: Row(
             hazard,
@@ -65,7 +69,7 @@ def _cells(*levels: Iterable[Cell]) -> dict[str, Cell]:
     return {cell.id: cell for level in levels for cell in level}
 
 
-def _changes(result: ComparisonDocument) -> dict[str, Change]:
+def _changes(result: ComparisonDocument, confidence: float) -> dict[str, Change]:
     """Return key -> change of the unsafe rate; those of tasks and domains are summed up from their hazards."""
     spine = taxonomy.load()
     of_leaf = {change.id: change for change in result.changes.hazards}
@@ -78,6 +82,7 @@ def _changes(result: ComparisonDocument) -> dict[str, Change]:
                 [of_leaf[leaf.key] for leaf in spine.leaves_under(key) if leaf.key in of_leaf],
                 before[key],
                 cell,
+                confidence,
             )
             for key, cell in after.items()
             if key in before
@@ -86,10 +91,10 @@ def _changes(result: ComparisonDocument) -> dict[str, Change]:
     return found
 
 
-def _sum(changes: Iterable[HazardChange], before: Cell, after: Cell) -> Change:
+def _sum(changes: Iterable[HazardChange], before: Cell, after: Cell, confidence: float) -> Change:
     parts = [change.unsafe for change in changes]
     pairs, fixed, broke = (sum(getattr(part, name) for part in parts) for name in ("pairs", "fixed", "broke"))
-    test = mcnemar(fixed, broke, pairs)  # its effect is the fall from before to after
+    test = mcnemar(fixed, broke, pairs, confidence)  # its effect is the fall from before to after
     return Change(
         before=before.unsafe,
         after=after.unsafe,

@@ -65,7 +65,7 @@ def _charts(report: Report, found: dict[str, Row]) -> dict[str, Any]:
     policy = report.record.policy
     summaries = [s for s in (report.before, report.after) if s]
     asked = any(row.after for row in found.values())
-    everything = [("All hazards", s[0].unsafe, s[1].unsafe)] if len(s := summaries) == 2 else []
+    everything = [("All harmful requests", s[0].unsafe, s[1].unsafe)] if len(s := summaries) == 2 else []
     levels = {
         level.value: everything
         + [
@@ -83,7 +83,7 @@ def _charts(report: Report, found: dict[str, Row]) -> dict[str, Any]:
         "slopes": {
             name: chart
             for name, of in levels.items()
-            if len(of) > 1 and (chart := slope_chart.slope(of, "All hazards"))
+            if len(of) > 1 and (chart := slope_chart.slope(of, "All harmful requests"))
         },
         "slope_chart": slope_chart,
         "legend": legend(),

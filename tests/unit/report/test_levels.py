@@ -47,3 +47,11 @@ def test_the_worst_come_first(one: Report) -> None:
     lows = [row.after.unsafe.low for row in ranked if row.after]
     assert lows == sorted(lows, reverse=True)
     assert len(ranked) == 66
+
+
+def test_p_values_are_corrected_for_the_number_of_rows_of_their_level(two: Report) -> None:
+    for level, count in ((Level.DOMAIN, 6), (Level.TASK, 16)):
+        changes = [row.change for row in rows(two).values() if row.hazard.level is level and row.change]
+        assert len(changes) == count
+        surest = min(changes, key=lambda change: change.p)
+        assert surest.p_holm == pytest.approx(min(1, count * surest.p))

@@ -10,7 +10,7 @@ from harmless.check import Summary
 from harmless.core import GradeBand
 from harmless.report.charts.scale import Scale, share_end
 
-WIDTH, HEIGHT = 640, 440
+WIDTH, HEIGHT = 640, 450
 LEFT, RIGHT, TOP, BOTTOM = 60, 608, 44, 390
 _DOT = 9.0
 

@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias
 from harmless.check import Rate
 from harmless.report.charts.scale import Scale, apart, share_end
 
-WIDTH = 780
-LEFT, RIGHT, TOP = 292, 488, 40
+WIDTH = 900
+LEFT, RIGHT, TOP = 344, 556, 40
 _GAP = 18.0
 Direction: TypeAlias = Literal["fell", "rose", "same"]
 
