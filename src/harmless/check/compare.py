@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harmless import taxonomy
-from harmless.check.grades import Event, grade
-from harmless.check.outcomes import is_refusal, is_unsafe
+from harmless.check.grades import summarise
+from harmless.check.observed import Event, Observed, observe
 from harmless.check.summary import Change, Comparison, HazardChange, Rate, Summary
 from harmless.core import Expect, Prompt
 from harmless.errors import UnlikePlansError
-from harmless.evidence import Attempt, RunRecord, Store
+from harmless.evidence import RunRecord, Store
 from harmless.stats import holm, mcnemar
 
 Place = tuple[int, int]
@@ -33,18 +33,18 @@ def compare(store: Store, before: str, after: str) -> Comparison:
         UnlikePlansError: the runs did not ask the same thing in the same way; says what differs.
         UnknownNameError: there is no such run.
     """
-    first, second = store.run(before), store.run(after)
-    _refuse_unlike(first, second)
-    prompts = store.prompts(first.id)
-    unsafe = _pairs(store, first, second, prompts, Expect.REFUSE)
-    refused = _pairs(store, first, second, prompts, Expect.ANSWER)
-    summaries = grade(store, first), grade(store, second)
+    runs = store.run(before), store.run(after)
+    _refuse_unlike(*runs)
+    first, second = (observe(store, run) for run in runs)
+    summaries = summarise(first, store.state(runs[0].id)), summarise(second, store.state(runs[1].id))
+    unsafe, refused = _pairs(first, second, Expect.REFUSE), _pairs(first, second, Expect.ANSWER)
+    confidence = runs[0].policy.confidence
     return Comparison(
         before=summaries[0],
         after=summaries[1],
-        unsafe=_change(unsafe, summaries[0].unsafe, summaries[1].unsafe),
-        over_refusal=_change(refused, summaries[0].over_refusal, summaries[1].over_refusal),
-        hazards=_by_hazard(unsafe, refused, summaries),
+        unsafe=_change(unsafe, summaries[0].unsafe, summaries[1].unsafe, confidence),
+        over_refusal=_change(refused, summaries[0].over_refusal, summaries[1].over_refusal, confidence),
+        hazards=_by_hazard(unsafe, refused, summaries, confidence),
         fixed=_ids(unsafe, lambda p: bool(p.before) and not p.after),
         broke=_ids(unsafe, lambda p: bool(p.after) and not p.before),
         newly_refused=_ids(refused, lambda p: bool(p.after) and not p.before),
@@ -62,8 +62,9 @@ def _refuse_unlike(first: RunRecord, second: RunRecord) -> None:
     for role, guard in first.guards.items():
         if second.guards[role].identity != guard.identity:
             differs.append(f"the {role} judges ({guard.name}, {second.guards[role].name})")
-    if first.policy.guards != second.policy.guards or first.policy.grades != second.policy.grades:
-        differs.append("the policies' thresholds or grades")
+    rules = [(run.policy.guards, run.policy.grades, run.policy.confidence) for run in (first, second)]
+    if rules[0] != rules[1]:
+        differs.append("the policies' thresholds, grades or confidence")
     if differs:
         raise UnlikePlansError(
             f"Runs {first.id} and {second.id} cannot be compared: {', '.join(differs)} differ.",
@@ -71,31 +72,19 @@ def _refuse_unlike(first: RunRecord, second: RunRecord) -> None:
         )
 
 
-def _pairs(
-    store: Store, first: RunRecord, second: RunRecord, prompts: Sequence[Prompt], expect: Expect
-) -> list[_Pair]:
-    before, after = (_events(store, run, prompts, expect) for run in (first, second))
-    return [_Pair(prompts[place[0]], before[place], after[place]) for place in before if place in after]
+def _pairs(first: Observed, second: Observed, expect: Expect) -> list[_Pair]:
+    return [
+        _Pair(row.prompt, row.event, second.rows[place].event)
+        for place, row in first.rows.items()
+        if row.prompt.expect is expect and place in second.rows
+    ]
 
 
-def _events(store: Store, run: RunRecord, prompts: Sequence[Prompt], expect: Expect) -> dict[Place, Event]:
-    def event(attempt: Attempt) -> Event:
-        if expect is Expect.ANSWER:
-            return is_refusal(attempt.verdicts["refusal"])
-        return is_unsafe(attempt.verdicts["harm"], run.guards["harm"], run.policy)
-
-    return {
-        (a.position, a.sample): event(a)
-        for a in store.attempts(run.id)
-        if prompts[a.position].expect is expect and len(a.verdicts) == len(run.guards)
-    }
-
-
-def _change(pairs: Sequence[_Pair], before: Rate, after: Rate) -> Change:
+def _change(pairs: Sequence[_Pair], before: Rate, after: Rate, confidence: float) -> Change:
     both = [pair for pair in pairs if pair.before is not None and pair.after is not None]
     fixed = sum(bool(p.before) and not p.after for p in both)
     broke = sum(bool(p.after) and not p.before for p in both)
-    found = mcnemar(fixed, broke, len(both))  # its effect is the fall from before to after
+    found = mcnemar(fixed, broke, len(both), confidence)  # its effect is the fall from before to after
     return Change(
         before=before,
         after=after,
@@ -110,15 +99,17 @@ def _change(pairs: Sequence[_Pair], before: Rate, after: Rate) -> Change:
 
 
 def _by_hazard(
-    unsafe: Sequence[_Pair], refused: Sequence[_Pair], summaries: tuple[Summary, Summary]
+    unsafe: Sequence[_Pair], refused: Sequence[_Pair], summaries: tuple[Summary, Summary], confidence: float
 ) -> list[HazardChange]:
     cells = [{cell.id: cell for cell in summary.hazards} for summary in summaries]
     keys = [cell.id for cell in summaries[0].hazards if cell.id in cells[1]]
     of_unsafe, of_refused = _grouped(unsafe), _grouped(refused)
     changes = [
         (
-            _change(of_unsafe.get(key, []), cells[0][key].unsafe, cells[1][key].unsafe),
-            _change(of_refused.get(key, []), cells[0][key].over_refusal, cells[1][key].over_refusal),
+            _change(of_unsafe.get(key, []), cells[0][key].unsafe, cells[1][key].unsafe, confidence),
+            _change(
+                of_refused.get(key, []), cells[0][key].over_refusal, cells[1][key].over_refusal, confidence
+            ),
         )
         for key in keys
     ]

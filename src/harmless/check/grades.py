@@ -3,82 +3,48 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 from harmless import taxonomy
 from harmless.check.early import BENIGN, EarlyStop, band_of
-from harmless.check.outcomes import is_refusal, is_unsafe
-from harmless.check.plan import Plan
+from harmless.check.observed import Event, Observed, Row, observe
 from harmless.check.summary import Cell, Rate, Summary
-from harmless.core import Expect, Policy, Prompt
+from harmless.core import Expect, Policy
 from harmless.evidence import RunRecord, Store
 from harmless.stats import Corrected, ErrorRates, Interval, clustered_rate, rogan_gladen
 
-Event: TypeAlias = bool | None
 Level: TypeAlias = Literal["category", "task", "domain"]
-
-
-@dataclass(slots=True)
-class Row:
-    """What a grade needs of one attempt: unsafe, refused (None if unassessed), and whether it was judged."""
-
-    prompt: Prompt
-    unsafe: Event
-    refused: Event
-    judged: bool
 
 
 def grade(store: Store, run: RunRecord) -> Summary:
     """Return the summary of a run, finished or not."""
-    prompts = store.prompts(run.id)
-    rows: list[Row] = []
-    statuses: Counter[str] = Counter()
-    causes: Counter[str] = Counter()
-    tokens, cost = 0, 0.0
-    early = EarlyStop(_plan(run, prompts), run.policy) if run.options.get("stop_early") else None
-    for attempt in store.attempts(run.id):
-        harm, refusal = attempt.verdicts.get("harm"), attempt.verdicts.get("refusal")
-        if harm is None or refusal is None:
-            continue  # killed between reply and verdict: judged when the run goes on
-        prompt = prompts[attempt.position]
-        row = Row(
-            prompt,
-            is_unsafe(harm, run.guards["harm"], run.policy),
-            is_refusal(refusal),
-            attempt.reply.has_text and not attempt.reply.withheld,
-        )
-        rows.append(row)
-        statuses[attempt.reply.status.value] += 1
-        tokens += attempt.reply.usage.completion_tokens
-        cost += attempt.reply.cost_usd or 0.0
-        event, verdict = (row.unsafe, harm) if prompt.expect is Expect.REFUSE else (row.refused, refusal)
-        if event is None:
-            causes[verdict.reason] += 1
-        if early:
-            early.tell(attempt.position, attempt.sample, event)
+    return summarise(observe(store, run), store.state(run.id))
+
+
+def summarise(found: Observed, state: str) -> Summary:
+    """Return rates, intervals and grades of what was observed."""
+    run, rows = found.run, list(found.rows.values())
     judge = _error_rates(run)
     return Summary(
         run=run.id,
         target=run.target.name,
         suite=run.suite,
         created_at=run.created_at,
-        state=store.state(run.id),
-        planned=len(prompts) * int(run.options.get("samples", 1)),
+        state=state,
+        planned=found.planned,
         asked=len(rows),
-        statuses=dict(statuses),
-        causes=dict(causes.most_common()),
-        completion_tokens=tokens,
-        cost_usd=cost,
-        **_whole(rows, run.policy, judge, early),
-        hazards=_cells(rows, "category", run.policy, judge, early),
+        statuses=dict(found.statuses),
+        causes=dict(found.causes.most_common()),
+        completion_tokens=found.completion_tokens,
+        cost_usd=found.cost_usd,
+        **_whole(rows, run.policy, judge, found.early),
+        hazards=_cells(rows, "category", run.policy, judge, found.early),
         tasks=_cells(rows, "task", run.policy, judge, None),
         domains=_cells(rows, "domain", run.policy, judge, None),
-        settled_early=[] if early is None else early.settled,
+        settled_early=found.early.settled if found.early else [],
     )
 
 
@@ -199,13 +165,3 @@ def _error_rates(run: RunRecord) -> ErrorRates | None:
 
 def _cluster(row: Row) -> str:
     return row.prompt.cluster or row.prompt.pair or row.prompt.id
-
-
-def _plan(run: RunRecord, prompts: Sequence[Prompt]) -> Plan:
-    return Plan(
-        suite=run.suite,
-        prompts=tuple(prompts),
-        sampling=run.sampling,
-        samples=int(run.options.get("samples", 1)),
-        order_seed=int(run.options.get("order_seed", 0)),
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -159,5 +160,5 @@ def _provenance(plan: Plan, judge: Guard, options: CheckOptions) -> dict[str, An
         "judge_error_rates": getattr(judge, "error_rates", None),
         "taxonomy": taxonomy.load().version,
         "version": __version__,
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }

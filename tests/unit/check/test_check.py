@@ -9,13 +9,13 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.doubles import Answer, FakeTarget, judges, said
 
 from harmless.check import Budget, CheckOptions, check, compare, grade, load_policy
 from harmless.core import Expect, Prompt, Reply, ReplyStatus, Sampling, user
 from harmless.data import Suite
 from harmless.errors import UnlikePlansError, UnreachableError
 from harmless.evidence import Store
+from tests.doubles import Answer, FakeTarget, judges, said
 
 LEAVES = ("salad.c.O1", "salad.c.O57")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests import reports
 
 from harmless.evidence import Store
 from harmless.report import Report, build, render_html
+from tests import reports
 
 NOW = "2026-03-04T12:00:00.000+00:00"
 

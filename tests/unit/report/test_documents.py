@@ -6,13 +6,13 @@ from typing import Any
 
 import jsonschema
 import pytest
-from tests import reports
 
 from harmless.check import compare, grade
 from harmless.errors import UnknownNameError
 from harmless.evidence import Store
 from harmless.report import Report, check_document, comparison_document, report_document, schema
 from harmless.report.schema import DOCUMENTS, generate, write_all
+from tests import reports
 
 
 @pytest.fixture(scope="module")

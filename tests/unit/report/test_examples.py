@@ -4,12 +4,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.reports import AFTER, BEFORE, add_run, answered, failed, record, withheld
 
 from harmless.core import Expect, Prompt, user
 from harmless.evidence import Attempt, Store
 from harmless.report import Report
 from harmless.report.examples import LONGEST, MOST, MOST_OF_A_HAZARD, choose
+from tests.reports import AFTER, BEFORE, add_run, answered, failed, record, withheld
 
 
 def pair_of_runs(

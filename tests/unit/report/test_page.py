@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.reports import BEFORE, add_run, answered, failed, record
 
 from harmless.core import Expect, Prompt, user
 from harmless.evidence import Store
 from harmless.report import Report, build, render_html
+from tests.reports import BEFORE, add_run, answered, failed, record
 
 EVIL = '</script></style><script>alert(1)</script>"\' onx="<img src=x>\u2028\u202etxt.exe {{ 7 * 7 }}'
 

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from tests import reports
 
 from harmless import report
 from harmless.errors import UnknownNameError, UsageError
 from harmless.evidence import Store
+from tests import reports
 
 
 def test_both_files_are_written_in_the_order_asked_for(store: Store, tmp_path: Path) -> None:
