@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
+
+from pydantic import Field
 
 from harmless.core.conversation import Conversation
 from harmless.core.hashing import digest
@@ -23,7 +26,9 @@ class Prompt(Model):
 
     ``id`` is unique within its suite. ``hazard`` is a taxonomy key (``salad.c.O57``) or None. ``pair`` links
     a harmful prompt to its benign twin. ``cluster`` names the shared origin (behaviour, template, pair) that
-    makes rows dependent; statistics cluster by it.
+    makes rows dependent; statistics cluster by it. Where the target has to ``choose``, ``options`` are the
+    texts to choose from (option 0 is A, 1 is B, ...) and ``correct`` the positions of the right ones, empty
+    where none is right. ``meta`` holds what else a suite's own metric needs, all as text.
     """
 
     id: str
@@ -35,6 +40,9 @@ class Prompt(Model):
     source: str = ""
     licence: str = ""
     language: str = "en"
+    options: tuple[str, ...] = ()
+    correct: tuple[int, ...] = ()
+    meta: Mapping[str, str] = Field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -43,5 +51,6 @@ class Prompt(Model):
 
     @cached_property
     def content_hash(self) -> str:
-        """Digest of what is asked and expected; the id and the licence do not change it."""
-        return digest(self.conversation, self.expect, self.hazard)
+        """Digest of what is asked and expected; the id, the licence and ``meta`` do not change it."""
+        choice = (self.options, self.correct) if self.options else ()
+        return digest(self.conversation, self.expect, self.hazard, *choice)
