@@ -1,0 +1,185 @@
+"""``embedded``: a GGUF model run in this process by llama.cpp, with many conversations at once."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.to_thread import run_sync
+
+from harmless.core import Conversation, Reply, Sampling, TargetInfo, Usage, digest
+from harmless.errors import BadFileError, UsageError
+from harmless.targets import models
+from harmless.targets.options import TargetOptions
+from harmless.targets.speech import lines, spoken
+
+#: Conversations at once: the fastest on 2 cores of 8, 16 and 32, which differ by 5 %; costs 23 MB each.
+SLOTS = 16
+#: Tokens of one conversation with its reply.
+CONTEXT = 1024
+# Attention over 64 or more tokens of one conversation takes another path in ggml-cpu, with other rounding.
+# Below that, a reply does not depend on what else is decoded at the same time (design/embedded.md).
+_TOKENS_AT_ONCE = 63
+
+
+class EmbeddedTarget:
+    """Answers with a GGUF model; the reply to a conversation is the same whatever else is asked beside it.
+
+    Args:
+        path: the GGUF file.
+        name: its name in runs and reports.
+        options: ``slots``, ``context`` and ``device`` are used.
+
+    Raises:
+        BadFileError: the file is missing, not GGUF, or cannot be loaded.
+    """
+
+    def __init__(self, path: Path, name: str, options: TargetOptions) -> None:
+        self._slots = options.slots or options.concurrency or SLOTS
+        self._context = options.context or CONTEXT
+        revision = digest(models.sha256(_gguf(path)), version("xllamacpp"), self._context, self._slots == 1)
+        self._info = TargetInfo(
+            name=name, revision=revision, context_length=self._context, concurrency=self._slots
+        )
+        self._engine: Any = _start(path, self._slots, self._context, options.device or "cpu")
+        self._free = anyio.CapacityLimiter(self._slots)
+
+    @property
+    def info(self) -> TargetInfo:
+        """Name, revision and limits; one conversation a call keeps every slot busy."""
+        return self._info
+
+    async def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        """Return one reply a conversation, in order; what does not fit the context is an error."""
+        replies: list[Reply | None] = [None] * len(conversations)
+
+        async def ask(i: int) -> None:
+            replies[i] = await run_sync(
+                self._ask, conversations[i], sampling, limiter=self._free, abandon_on_cancel=True
+            )
+
+        async with anyio.create_task_group() as tasks:
+            for i in range(len(conversations)):
+                tasks.start_soon(ask, i)
+        return [reply for reply in replies if reply is not None]
+
+    async def aclose(self) -> None:
+        """Give back the model and its memory."""
+        self._engine = None
+
+    def _ask(self, conversation: Conversation, sampling: Sampling) -> Reply:
+        started, engine = time.perf_counter(), self._engine
+        if engine is None:
+            return Reply.error("the target is closed")
+        try:
+            answer = engine.handle_chat_completions(_request(conversation, sampling))
+        except (RuntimeError, ValueError) as error:
+            return Reply.error(_first_line(error), time.perf_counter() - started)
+        return _understand(answer, sampling, time.perf_counter() - started)
+
+
+def embedded(argument: str, options: TargetOptions) -> EmbeddedTarget:
+    """Return the target of the bundled model, of another known model, or of a GGUF file.
+
+    Raises:
+        UsageError: the model is not on this machine.
+        BadFileError: the file is missing, damaged, or not GGUF.
+    """
+    if argument and argument not in models.known_models():
+        return EmbeddedTarget(Path(argument), f"embedded:{Path(argument).name}", options)
+    path = models.locate(argument or None)
+    models.verify(path, models.known_model(argument or None))
+    return EmbeddedTarget(path, f"embedded:{argument}" if argument else "embedded", options)
+
+
+def _gguf(path: Path) -> Path:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise BadFileError(
+            path,
+            f"The model cannot be read: {error.strerror}.",
+            next_step="Give a GGUF file, or 'embedded' for the bundled model.",
+        ) from None
+    if magic != b"GGUF":
+        raise BadFileError(
+            path, "This is not a GGUF file.", next_step="Convert it, or use hf:FOLDER for a transformers model."
+        )
+    return path
+
+
+def _start(path: Path, slots: int, context: int, device: str) -> Any:
+    """Load the model; everything that could reach the outside or grow without limit is off."""
+    # Threads of ggml that spin while they wait make it ten times slower as soon as a core is shared.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise UsageError(f"llama.cpp cannot be loaded: {error}.", "Run: pip install xllamacpp") from error
+    with tempfile.TemporaryDirectory(prefix="harmless-") as private:
+        params = xllamacpp.CommonParams()
+        params.model.path = str(path)
+        params.n_parallel, params.n_ctx, params.n_ubatch = slots, slots * context, _TOKENS_AT_ONCE
+        params.cpuparams_batch.n_threads = _threads()
+        # A lone token over a long context is split over the threads, which rounds differently.
+        params.cpuparams.n_threads = 1 if slots > 1 else _threads()
+        params.n_gpu_layers = 0 if device == "cpu" else -1
+        params.cache_ram_mib, params.warmup, params.verbosity = 0, False, -1
+        params.endpoint_slots = False
+        if os.name == "posix":
+            # The engine insists on listening; a socket in a private folder that is gone at once is no door.
+            params.hostnames = [str(Path(private) / "engine.sock")]
+        try:
+            return xllamacpp.Server(params)
+        except RuntimeError:
+            raise BadFileError(
+                path,
+                "llama.cpp cannot load this model: damaged, of an unknown kind, or too large for the memory.",
+                next_step="Fetch the file again, or give fewer slots or a shorter context.",
+            ) from None
+
+
+def _threads() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores if cores <= 4 else cores // 2
+
+
+def _request(conversation: Conversation, sampling: Sampling) -> dict[str, Any]:
+    return {
+        "messages": lines(conversation, sampling),
+        "max_tokens": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        # llama.cpp's own defaults would cut the distribution that temperature and top_p ask for.
+        "top_k": 0,
+        "min_p": 0.0,
+        "seed": sampling.seed,
+        "stop": list(sampling.stop),
+    }
+
+
+def _understand(answer: dict[str, Any], sampling: Sampling, latency_s: float) -> Reply:
+    if "error" in answer:
+        error = answer["error"]
+        if error.get("type") == "exceed_context_size_error":
+            asked, room = error["n_prompt_tokens"], error["n_ctx"]
+            return Reply.error(f"context overflow: {asked} tokens, the context holds {room}", latency_s)
+        return Reply.error(_first_line(error.get("message", "unknown error")), latency_s)
+    choice, counts = answer["choices"][0], answer["usage"]
+    usage = Usage(prompt_tokens=counts["prompt_tokens"], completion_tokens=counts["completion_tokens"])
+    cut = ""
+    if choice["finish_reason"] == "length":
+        full = usage.completion_tokens < sampling.max_tokens
+        cut = "the context is full" if full else f"limit of {sampling.max_tokens} tokens"
+    return spoken(choice["message"]["content"] or "", cut=cut, usage=usage, latency_s=latency_s)
+
+
+def _first_line(error: object) -> str:
+    return str(error).strip().partition("\n")[0][:300] or type(error).__name__

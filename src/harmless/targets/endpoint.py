@@ -1,0 +1,228 @@
+"""What the chat endpoints share: concurrency, retries, time limits, and causes without secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import anyio
+import stamina
+
+from harmless.core import Conversation, Reply, ReplyStatus, Sampling, TargetInfo, digest
+from harmless.errors import UsageError
+from harmless.targets.options import TargetOptions
+from harmless.targets.patience import Backoff, RequestFailedError, Patience, http_failure, redact
+
+#: Conversations under way at once unless the options say otherwise.
+CONCURRENCY = 8
+#: Sent as the key to an endpoint of one's own that wants none.
+NO_KEY = "none"
+
+_REFUSES = re.compile(r"unsupported|not support|deprecat|cannot both|unknown|unrecognized", re.IGNORECASE)
+_log = logging.getLogger(__name__)
+# Without a handler, stamina's notes on each retry would go to standard error, into the progress display.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
+
+
+class Endpoint(ABC):
+    """A model behind an HTTP API, asked through its official client.
+
+    Args:
+        sdk: the client's module; both clients are made by the same generator and name their errors alike.
+        client: the asynchronous client, with its own retries off.
+        model: name of the model.
+        options: ``concurrency`` and ``timeout_s`` are used.
+        patience: how long one reply is tried for.
+    """
+
+    #: Parameters that may be left out (None) or renamed when a model refuses them, in this order.
+    optional: Mapping[str, str | None]
+
+    def __init__(
+        self,
+        sdk: ModuleType,
+        client: Any,
+        model: str,
+        options: TargetOptions,
+        patience: Patience | None = None,
+    ) -> None:
+        self._sdk, self._client, self._model = sdk, client, model
+        self._timeout_s, self._patience = options.timeout_s, patience or Patience()
+        self._refused: set[str] = set()
+        concurrency = options.concurrency or CONCURRENCY
+        self._info = TargetInfo(
+            name=f"{sdk.__name__}:{model}",
+            revision=digest(str(client.base_url), model),
+            concurrency=concurrency,
+        )
+        self._free = anyio.CapacityLimiter(concurrency)
+
+    @property
+    def info(self) -> TargetInfo:
+        """Name, revision (a provider may change its model without notice) and concurrency."""
+        return self._info
+
+    async def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+        """Return one reply a conversation, in order; a failure is a reply with its cause."""
+        replies: list[Reply | None] = [None] * len(conversations)
+
+        async def ask(i: int) -> None:
+            async with self._free:
+                replies[i] = await self._persist(conversations[i], sampling)
+
+        async with anyio.create_task_group() as tasks:
+            for i in range(len(conversations)):
+                tasks.start_soon(ask, i)
+        return [reply for reply in replies if reply is not None]
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    @abstractmethod
+    def request(self, conversation: Conversation, sampling: Sampling) -> dict[str, Any]:
+        """Return the parameters of a request; ValueError if the conversation cannot be asked."""
+
+    @abstractmethod
+    async def send(self, request: Mapping[str, Any]) -> Any:
+        """Send a request through the client and return its raw response."""
+
+    @abstractmethod
+    def understand(self, answer: Any) -> Reply:
+        """Return the reply in an answer; an exception of any of the usual kinds if it has none."""
+
+    async def _persist(self, conversation: Conversation, sampling: Sampling) -> Reply:
+        """Try until there is a reply or patience ends."""
+        started, patience = time.perf_counter(), self._patience
+        try:
+            async for attempt in stamina.retry_context(
+                on=Backoff(patience),
+                attempts=patience.tries,
+                timeout=patience.total_s,
+                wait_initial=patience.first_wait_s,
+                wait_max=patience.longest_wait_s,
+                wait_jitter=patience.jitter_s,
+            ):
+                with attempt:
+                    reply = await self._once(conversation, sampling)
+        except RequestFailedError as failure:
+            reply = Reply(status=failure.status, cause=failure.cause)
+        return reply.model_copy(update={"latency_s": time.perf_counter() - started})
+
+    async def _once(self, conversation: Conversation, sampling: Sampling) -> Reply:
+        try:
+            request = self.request(conversation, sampling)
+        except ValueError as error:
+            raise RequestFailedError(str(error)) from None
+        while True:
+            sent = self._accepted(request)
+            try:
+                with anyio.fail_after(self._timeout_s):
+                    response = await self.send(sent)
+            except self._sdk.APIStatusError as error:
+                if self._learns(error, sent):
+                    continue
+                raise self._failure(error.response) from None
+            except (TimeoutError, self._sdk.APITimeoutError):
+                raise RequestFailedError(
+                    f"timeout: no reply within {self._timeout_s:g} s", passing=True
+                ) from None
+            except self._sdk.APIConnectionError as error:
+                raise RequestFailedError(self._connection(error), passing=True) from None
+            except (self._sdk.APIError, ValueError) as error:
+                raise RequestFailedError(self._redact(f"{type(error).__name__}: {error}")) from None
+            return self._read(response.http_response)
+
+    def _read(self, response: Any) -> Reply:
+        """Return the reply in a successful response, or raise a RequestFailedError with the status MALFORMED."""
+        kind = response.headers.get("content-type", "nothing").partition(";")[0]
+        if not kind.endswith("json"):
+            raise RequestFailedError(f"answer is {kind}, not JSON", ReplyStatus.MALFORMED, passing=True)
+        try:
+            answer = json.loads(response.content)
+        except ValueError:
+            raise RequestFailedError("answer is invalid JSON", ReplyStatus.MALFORMED, passing=True) from None
+        try:
+            return self.understand(answer)
+        except (LookupError, TypeError, AttributeError, ValueError):
+            detail, _ = _detail(answer)
+            cause = self._redact(f"answer holds no reply{': ' + detail if detail else ''}")
+            raise RequestFailedError(cause, ReplyStatus.MALFORMED, passing=True) from None
+
+    def _failure(self, response: Any) -> RequestFailedError:
+        try:
+            detail, code = _detail(json.loads(response.content))
+        except ValueError:
+            detail, code = "", ""
+        return http_failure(response.status_code, response.headers, self._redact(detail), code)
+
+    def _accepted(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the request without, or with other names for, what the model has refused."""
+        names = {name: self.optional[name] if name in self._refused else name for name in request}
+        return {new: request[old] for old, new in names.items() if new is not None}
+
+    def _learns(self, error: Any, sent: Mapping[str, Any]) -> bool:
+        """Return whether the model refuses a parameter that it can be asked without, and remember it."""
+        if error.status_code not in (400, 422):
+            return False
+        detail, code = _detail(error.body)
+        if not re.search(
+            r"unsupported|not support|deprecat|cannot both|unknown|unrecognized", detail + code, re.I
+        ):
+            return False
+        named = [name for name in self.optional if name in sent and re.search(rf"\b{name}\b", detail)]
+        if not named:
+            return False
+        self._refused.add(named[0])
+        _log.warning("%s does not take %s; it is asked without.", self._info.name, named[0])
+        return True
+
+    def _connection(self, error: Exception) -> str:
+        cause = error.__cause__ or error
+        return self._redact(f"connection failed: {cause or type(cause).__name__}")
+
+    def _redact(self, text: str) -> str:
+        key = self._client.api_key
+        return redact(text, None if key == NO_KEY else key)
+
+
+def key_of(variable: str, options: TargetOptions, *, needed: bool) -> str:
+    """Return the key of the environment variable that the options name, or ``variable``.
+
+    Raises:
+        UsageError: it is not set, and ``needed`` or named by the options.
+    """
+    name = options.api_key_env or variable
+    key = os.environ.get(name, "").strip()
+    if not key and (needed or options.api_key_env):
+        raise UsageError(
+            f"The environment variable {name} holds no key.",
+            f"Set {name}, name another with --api-key-env, or give --base-url for an endpoint without keys.",
+        )
+    return key or NO_KEY
+
+
+def check_url(url: str | None) -> str | None:
+    """Return ``url``; UsageError unless it is None or an HTTP address."""
+    if url is not None and not re.match(r"https?://[^/]", url):
+        raise UsageError(
+            f"'{url}' is not the address of an endpoint.", "Write http://HOST:PORT/v1 or https://..."
+        )
+    return url
+
+
+def _detail(body: Any) -> tuple[str, str]:
+    """Return message and code of an error body of any of the usual forms."""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if not isinstance(error, dict):
+        return (error if isinstance(error, str) else ""), ""
+    message = error.get("message") or error.get("detail") or ""
+    code = " ".join(str(error[name]) for name in ("code", "type") if error.get(name))
+    return str(message), code
