@@ -26,12 +26,11 @@ def list_(*, json: bool = False) -> None:
         rows = [model.model_dump() | {"path": str(path) if path else None} for model, path in found]
         print_json({"models": rows})
         return
-    table = Table("model", "", "size", "licence")
-    table.columns[0].no_wrap = True
-    table.add_column("where", overflow="fold")
+    table = Table("model", "", "size", "licence", "where")
     for model, path in found:
-        where = str(path) if path else "not here: harmless models pull"
-        table.add_row(model.name, model.title, f"{model.size / 1e6:.0f} MB", model.licence, where)
+        where = "cache" if path and path.is_relative_to(shelf.cache_folder()) else "installed package"
+        size = f"{model.size / 1e6:.0f} MB"
+        table.add_row(model.name, model.title, size, model.licence, where if path else "not here")
     out.print(table)
 
 

@@ -41,7 +41,10 @@ class AnthropicTarget(Endpoint):
 
     async def send(self, request: Mapping[str, Any]) -> Any:
         """Ask for a message."""
-        return await self._client.messages.with_raw_response.create(**request)
+        # The client no longer has arguments for these, but older models and compatible servers take them.
+        extra = {name: request[name] for name in ("temperature", "top_p") if name in request}
+        named = {name: value for name, value in request.items() if name not in extra}
+        return await self._client.messages.with_raw_response.create(**named, extra_body=extra)
 
     def understand(self, answer: Any) -> Reply:
         """Return the reply in a message."""

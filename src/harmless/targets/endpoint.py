@@ -18,7 +18,7 @@ import stamina
 from harmless.core import Conversation, Reply, ReplyStatus, Sampling, TargetInfo, digest
 from harmless.errors import UsageError
 from harmless.targets.options import TargetOptions
-from harmless.targets.patience import Backoff, RequestFailedError, Patience, http_failure, redact
+from harmless.targets.patience import Backoff, Patience, RequestFailedError, http_failure, redact
 
 #: Conversations under way at once unless the options say otherwise.
 CONCURRENCY = 8
@@ -136,12 +136,12 @@ class Endpoint(ABC):
                 ) from None
             except self._sdk.APIConnectionError as error:
                 raise RequestFailedError(self._connection(error), passing=True) from None
-            except (self._sdk.APIError, ValueError) as error:
+            except Exception as error:  # whatever a client raises, it is of this conversation only
                 raise RequestFailedError(self._redact(f"{type(error).__name__}: {error}")) from None
             return self._read(response.http_response)
 
     def _read(self, response: Any) -> Reply:
-        """Return the reply in a successful response, or raise a RequestFailedError with the status MALFORMED."""
+        """Return the reply in a successful response, or raise RequestFailedError with status MALFORMED."""
         kind = response.headers.get("content-type", "nothing").partition(";")[0]
         if not kind.endswith("json"):
             raise RequestFailedError(f"answer is {kind}, not JSON", ReplyStatus.MALFORMED, passing=True)
