@@ -37,7 +37,7 @@ def generate(
     async def run() -> dict[str, int]:
         asked = asking.target(target, load_policy(policy))
         try:
-            return await answer_file(asked, in_, out, asking.sampling())
+            return await answer_file(asked, in_, out, asking.sampling(asked))
         finally:
             await asked.aclose()
 

@@ -51,17 +51,17 @@ def make(
     rules = load_policy(policy)
     prompts = load_suite(suite)
     prompts = prompts.limited(limit, asking.seed) if limit else prompts
+    judges = load_judges(judge, rules)
+
+    asked = asking.target(target, rules)
     options = CheckOptions(
-        sampling=asking.sampling(),
+        sampling=asking.sampling(asked),
         budget=Budget.parse(budget),
         stop_early=stop_early,
         fresh=fresh,
     )
 
-    judges = load_judges(judge, rules)
-
     async def run() -> Made:
-        asked = asking.target(target, rules)
         try:
             with live("checking", quiet=json) as observe:
                 return await make_harmless(

@@ -30,19 +30,19 @@ class Asking:
     """0 is greedy."""
     top_p: float = 1.0
     """Nucleus sampling."""
-    max_tokens: int = 96
-    """Longest reply in tokens."""
+    max_tokens: int | None = None
+    """Longest reply in tokens; default 64 for the embedded model, 256 for others."""
     seed: int = 0
     """Seed of the sampling, where the target knows one."""
     system: str | None = None
     """System prompt."""
 
-    def sampling(self) -> Sampling:
-        """Return the decoding parameters."""
+    def sampling(self, target: Target) -> Sampling:
+        """Return the decoding parameters, with the target's own where the user says nothing."""
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
-            max_tokens=self.max_tokens,
+            max_tokens=self.max_tokens or target.info.reply_tokens,
             seed=self.seed,
             system=self.system,
         )

@@ -21,7 +21,8 @@ class TargetInfo(Model):
 
     ``revision`` changes whenever the same question may get another answer (model digest, guard revision).
     ``batch_size`` is how many conversations one call should carry; ``concurrency`` how many calls may be
-    under way at once. ``context_length`` in tokens, None if unknown.
+    under way at once. ``context_length`` in tokens, None if unknown. ``reply_tokens`` is how long replies may
+    get where the user does not say.
     """
 
     name: str
@@ -30,6 +31,7 @@ class TargetInfo(Model):
     batch_size: int = Field(1, ge=1)
     concurrency: int = Field(1, ge=1)
     white_box: bool = False
+    reply_tokens: int = Field(256, ge=1)
 
     @property
     def identity(self) -> str:

@@ -16,7 +16,7 @@ class Sampling(Model):
 
     temperature: float = Field(0.0, ge=0, le=5)
     top_p: float = Field(1.0, gt=0, le=1)
-    max_tokens: int = Field(96, ge=1)
+    max_tokens: int = Field(256, ge=1)
     seed: int = 0
     stop: tuple[str, ...] = ()
     system: str | None = None

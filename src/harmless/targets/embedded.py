@@ -23,8 +23,10 @@ from harmless.targets.speech import lines, spoken
 SLOTS = 16
 #: Tokens of one conversation with its reply.
 CONTEXT = 1024
+#: Enough to tell compliance from refusal, and a few minutes for hundreds of prompts on 2 cores.
+REPLY_TOKENS = 64
 # Attention over 64 or more tokens of one conversation takes another path in ggml-cpu, with other rounding.
-# Below that, a reply does not depend on what else is decoded at the same time (design/embedded.md).
+# Below that, a reply does not depend on what else is decoded at the same time (design/targets.md).
 _TOKENS_AT_ONCE = 63
 
 
@@ -36,6 +38,8 @@ class EmbeddedTarget:
         name: its name in runs and reports.
         options: ``slots``, ``context`` and ``device`` are used.
 
+    ``engine`` is the ``xllamacpp.Server``, None once closed.
+
     Raises:
         BadFileError: the file is missing, not GGUF, or cannot be loaded.
     """
@@ -45,9 +49,13 @@ class EmbeddedTarget:
         self._context = options.context or CONTEXT
         revision = digest(models.sha256(_gguf(path)), version("xllamacpp"), self._context, self._slots == 1)
         self._info = TargetInfo(
-            name=name, revision=revision, context_length=self._context, concurrency=self._slots
+            name=name,
+            revision=revision,
+            context_length=self._context,
+            concurrency=self._slots,
+            reply_tokens=REPLY_TOKENS,
         )
-        self._engine: Any = _start(path, self._slots, self._context, options.device or "cpu")
+        self.engine: Any = _start(path, self._slots, self._context, options.device or "cpu")
         self._free = anyio.CapacityLimiter(self._slots)
 
     @property
@@ -71,10 +79,10 @@ class EmbeddedTarget:
 
     async def aclose(self) -> None:
         """Give back the model and its memory."""
-        self._engine = None
+        self.engine = None
 
     def _ask(self, conversation: Conversation, sampling: Sampling) -> Reply:
-        started, engine = time.perf_counter(), self._engine
+        started, engine = time.perf_counter(), self.engine
         if engine is None:
             return Reply.error("the target is closed")
         try:

@@ -142,9 +142,9 @@ def test_a_full_disk_gives_advice_and_loses_nothing_that_was_committed(store: St
     store.add_attempt("abcd1234", attempt(0))
     pages = store._db.execute("PRAGMA page_count").fetchone()[0]
     store._db.execute(f"PRAGMA max_page_count={pages}")
+    big = [attempt(position, said("x" * 5000)) for position in range(1, 1000)]
     with pytest.raises(EvidenceError, match="Free some disk space"):
-        for position in range(1, 1000):
-            store.add_attempt("abcd1234", attempt(position, said("x" * 5000)))
+        [store.add_attempt("abcd1234", one) for one in big]
     with Store(store.path) as again:
         assert "k0" in again.done("abcd1234")
 
