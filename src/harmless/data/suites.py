@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import random
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harmless import taxonomy
 from harmless.core import Conversation, Expect, Message, Prompt, digest, user
-from harmless.data.files import read_rows
+from harmless.data.catalog import catalog, is_non_commercial
+from harmless.data.files import is_data_file, read_rows
+from harmless.data.sampling import shares, stratified
+from harmless.data.sets import load
 from harmless.data.twins import ordinary, twins
 from harmless.errors import BadFileError, UnknownNameError, UsageError
 
@@ -27,51 +28,102 @@ _ANSWERS = ("answer", "refuse", "choose")
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A named list of prompts; ``source`` says where they come from."""
+    """A named list of prompts.
+
+    ``source`` says where they come from; ``metric`` how their replies are scored: ``refusal`` (unsafe rate and
+    over-refusal) or the metric of a set of the catalog (``salad_mcq``, ``bbq``, ...).
+    """
 
     name: str
     prompts: tuple[Prompt, ...]
     source: str = ""
+    metric: str = "refusal"
 
-    def limited(self, limit: int, seed: int = 0) -> Suite:
-        """Return a sample of about ``limit`` prompts, stratified by hazard; pairs of twins stay together."""
-        if limit < 1:
-            raise UsageError("A suite cannot be limited to fewer than 1 prompt.", "Use --limit 1 or more.")
-        groups: dict[str, list[Prompt]] = defaultdict(list)
-        for prompt in self.prompts:
-            groups[prompt.pair or prompt.id].append(prompt)
-        strata: dict[str, list[list[Prompt]]] = defaultdict(list)
-        rng = random.Random(seed)
-        for group in groups.values():
-            strata[next((p.hazard for p in group if p.hazard), "")].append(group)
-        for stratum in strata.values():
-            rng.shuffle(stratum)
-        chosen: set[str] = set()
-        for rank in range(max((len(s) for s in strata.values()), default=0)):
-            for name in sorted(strata):
-                if rank < len(strata[name]) and len(chosen) < limit:
-                    chosen.update(p.id for p in strata[name][rank])
-        return Suite(self.name, tuple(p for p in self.prompts if p.id in chosen), self.source)
+    @property
+    def non_commercial(self) -> bool:
+        """Whether any prompt is under a licence that forbids commercial use."""
+        return any(is_non_commercial(licence) for licence in {p.licence for p in self.prompts})
+
+    def keeping(self, prompts: Iterable[Prompt]) -> Suite:
+        """Return the same suite with these prompts only."""
+        return replace(self, prompts=tuple(prompts))
+
+    def limited(self, limit: int, seed: int = 0, weights: Mapping[str, float] | None = None) -> Suite:
+        """Return a sample of about ``limit`` prompts, stratified by hazard and source; pairs stay together.
+
+        See :func:`harmless.data.sampling.stratified`.
+        """
+        return self.keeping(stratified(self.prompts, limit, seed=seed, weights=weights))
+
+    def in_languages(self, *languages: str) -> Suite:
+        """Return the prompts in these languages (``en``, ``fr``; a region behind it does not count).
+
+        Raises:
+            UsageError: there is none.
+        """
+        wanted = {_language(language) for language in languages}
+        kept = [p for p in self.prompts if _language(p.language) in wanted]
+        if not kept:
+            there = ", ".join(sorted({_language(p.language) for p in self.prompts}))
+            raise UsageError(
+                f"No prompt of {self.name} is in {', '.join(sorted(wanted))}.", f"There is: {there}."
+            )
+        return self.keeping(kept)
 
 
-def load_suite(name: str) -> Suite:
-    """Return the built-in suite of that name, or the one in the JSONL or CSV file of that path.
+def mix(
+    suites: Sequence[Suite], weights: Sequence[float] = (), *, limit: int | None = None, seed: int = 0
+) -> Suite:
+    """Return one suite of several, in the ratio of ``weights`` (equal if none), each part stratified.
 
-    A file has the columns ``prompt`` (or ``messages``, JSONL only) and ``expect`` (``refuse`` or ``answer``),
-    and may have ``id``, ``hazard`` (key, code or name), ``pair``, ``cluster``, ``source``, ``licence``,
-    ``language``; other columns are ignored.
+    Args:
+        limit: about how many prompts in all; None takes the largest mixture that keeps the ratio.
 
     Raises:
-        UnknownNameError: neither a suite nor a file, or a row names an unknown hazard.
-        BadFileError: a row is not what it should be; names the line.
+        UsageError: no suite, suites with different metrics, a weight that is not above 0, as many weights as
+            there are suites not given, or a limit that the parts cannot fill.
     """
-    if name in BUILTIN:
+    weights = weights or [1.0] * len(suites)
+    if len({suite.metric for suite in suites}) != 1 or len(weights) != len(suites):
+        raise UsageError("Only suites of one metric mix, each with one weight.", "Check them one by one.")
+    taken = shares([len(suite.prompts) for suite in suites], weights, limit)
+    parts = [suite.limited(n, seed) for suite, n in zip(suites, taken, strict=True) if n]
+    prompts = {prompt.id: prompt for part in parts for prompt in part.prompts}
+    if len(prompts) < sum(len(part.prompts) for part in parts):
+        raise UsageError("The suites have prompts with the same id.", "Mix different suites.")
+    name = "+".join(suite.name for suite in suites)
+    return Suite(name, tuple(prompts.values()), "; ".join(suite.source for suite in suites), suites[0].metric)
+
+
+def load_suite(name: str, path: str | Path | None = None) -> Suite:
+    """Return the suite of that name: a built-in one, a set of the catalog, or a file of the user.
+
+    A user's file has the columns ``prompt`` (or ``messages``, JSON only) and ``expect`` (``refuse`` or
+    ``answer``), and may have ``id``, ``hazard`` (key, code or name), ``pair``, ``cluster``, ``source``,
+    ``licence``, ``language``; other columns are ignored.
+
+    Args:
+        name: ``quick``, ``standard``, ``twins``, a name of the catalog, or the path of a user's file.
+        path: for a set of the catalog, a file in its published schema; None reads it from the hub.
+
+    Raises:
+        UnknownNameError: neither a suite nor a set nor a file, or a row names an unknown hazard.
+        UsageError: a set that holds no prompts to ask, or a path for a built-in suite.
+        BadFileError: a row is not what it should be; names the line.
+        UnreachableError: the hub is out of reach.
+    """
+    if path is None and name in BUILTIN:
         pairs, plain, source = BUILTIN[name]
         return Suite(name, (*twins(pairs), *ordinary("ordinary", plain)), source)
-    path = Path(name)
-    if path.suffix.lower() not in (".jsonl", ".csv", ".gz") and not path.exists():
-        raise UnknownNameError("suite", name, [*BUILTIN, "FILE.jsonl", "FILE.csv"])
-    return Suite(path.name, tuple(_prompts(path)), str(path))
+    if name in catalog():
+        found = load(name, path=path)
+        return Suite(name, found.prompts, found.origin, found.entry.metric)
+    if path is not None:
+        raise UsageError(f"'{name}' is read without a path.", "Give a path for sets of the catalog only.")
+    file = Path(name)
+    if not is_data_file(name) and not file.exists():
+        raise UnknownNameError("suite", name, [*BUILTIN, *catalog(), "FILE.jsonl", "FILE.csv"])
+    return Suite(file.name, tuple(_prompts(file)), str(file))
 
 
 def _prompts(path: Path) -> Iterable[Prompt]:
@@ -135,6 +187,10 @@ def conversation_of(path: Path, line: int, row: Mapping[str, Any]) -> Conversati
         line=line,
         next_step="Name the column with the text 'prompt'.",
     )
+
+
+def _language(code: str) -> str:
+    return code.replace("_", "-").partition("-")[0].casefold()
 
 
 def _columns(row: Mapping[str, Any]) -> str:
