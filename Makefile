@@ -21,7 +21,7 @@ test: $(VENV)/.dev ## run the whole test suite with branch coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=85
 
 test-hf: $(VENV)/.hf ## run the tests that need torch and transformers (a large download)
-	@$(BIN)/python -m pytest -m hf
+	@$(BIN)/python -m pytest -m hf -W default
 
 lint: $(VENV)/.dev ## ruff, mypy and the direction of imports
 	@$(BIN)/ruff check
