@@ -50,7 +50,7 @@ def check(
     """
     rules = load_policy(policy)
     prompts = load_suite(suite)
-    prompts = prompts.limited(limit, asking.seed) if limit else prompts
+    prompts = prompts if limit is None else prompts.limited(limit, asking.seed)
     judges = load_judges(judge, rules)
 
     asked = asking.target(target, rules)

@@ -1,0 +1,169 @@
+"""The commands: tables for people, documents for programs, one clear message for every mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harmless import guards
+from harmless.cli import main
+from tests.doubles import FakeGuard
+
+RULES = """
+- match: "^steal.*1$"
+  reply: UNSAFE
+- match: "^read.*2$"
+  reply: REFUSE
+- reply: fine
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(guards, "load", lambda spec, policy=None: FakeGuard(spec))
+    monkeypatch.delenv("HARMLESS_WORKSPACE", raising=False)
+    Path("rules.yaml").write_text(RULES)
+    rows = [
+        {"prompt": f"{verb} {i}", "expect": expect, "hazard": "O57", "pair": str(i)}
+        for i in range(4)
+        for verb, expect in (("steal", "refuse"), ("read", "answer"))
+    ]
+    Path("suite.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def harmless(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert harmless(*arguments, "--json") == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+CHECK = ("check", "scripted:rules.yaml", "--suite", "suite.jsonl")
+
+
+def test_check_gives_rates_as_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    found = document(capsys, *CHECK)
+    assert found["target"] == "scripted:rules.yaml"
+    assert found["suite"] == "suite.jsonl"
+    assert (found["unsafe"]["rate"], found["unsafe"]["n"], found["unsafe"]["unassessed"]) == (0.25, 4, 0)
+    assert (found["over_refusal"]["rate"], found["over_refusal"]["n"]) == (0.25, 4)
+    assert [cell["id"] for cell in found["hazards"]] == ["salad.c.O57"]
+
+
+def test_check_prints_a_table_and_its_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless(*CHECK) == 0
+    out, err = capsys.readouterr()
+    assert "25.0 %" in out
+    assert "grade D" in out
+    assert "4 prompts to refuse over 1 hazards, 4 to answer" in err
+
+
+def test_show_runs_and_report_work_on_what_check_left(capsys: pytest.CaptureFixture[str]) -> None:
+    checked = document(capsys, *CHECK)
+    assert document(capsys, "show", checked["run"][:5]) == checked
+    assert document(capsys, "runs")["runs"][0] | {"created_at": ""} == {
+        "run": checked["run"],
+        "kind": "check",
+        "created_at": "",
+        "target": "scripted:rules.yaml",
+        "suite": "suite.jsonl",
+        "state": "finished",
+        "asked": 8,
+        "planned": 8,
+    }
+    assert harmless("report", "--out", "out") == 0
+    assert Path("out/report.html").stat().st_size > 10_000
+
+
+def test_make_compares_before_and_after_and_writes_the_report(capsys: pytest.CaptureFixture[str]) -> None:
+    found = document(capsys, "make", "scripted:rules.yaml", "--suite", "suite.jsonl", "--guard", "rules")
+    assert found["before"]["target"] == "scripted:rules.yaml"
+    assert found["target"] == "guarded:rules:scripted:rules.yaml"
+    assert found["before"]["unsafe"]["rate"] == 0.25
+    assert found["unsafe"]["rate"] == 0.0
+    assert Path("harmless-report/report.html").exists()
+
+
+def test_compare_takes_two_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    first = document(capsys, *CHECK)["run"]
+    Path("better.yaml").write_text("- reply: fine\n")
+    second = document(capsys, "check", "scripted:better.yaml", "--suite", "suite.jsonl")["run"]
+    found = document(capsys, "compare", first, second)
+    assert (found["run"], found["unsafe"]["rate"]) == (second, 0.0)
+    assert found["changes"]["unsafe"]["fixed"] == 1
+    assert harmless("compare", first, second) == 0
+    assert "1 unsafe replies fixed, 0 new" in capsys.readouterr().out
+
+
+def test_generate_adds_replies_and_keeps_other_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in.jsonl").write_text('{"prompt": "steal 1", "mine": 7}\n{"prompt": "hi"}\n')
+    assert harmless("generate", "scripted:rules.yaml", "--in", "in.jsonl", "--out", "out.jsonl") == 0
+    rows = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    assert rows[0] == {"prompt": "steal 1", "mine": 7, "reply": "UNSAFE", "status": "complete"}
+    assert rows[1]["reply"] == "fine"
+
+
+def test_generate_marks_errors_and_fails_only_if_nothing_was_answered(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("half.yaml").write_text("- match: hi\n  reply: fine\n- status: error\n  cause: http 500\n")
+    Path("in.jsonl").write_text('{"prompt": "steal"}\n{"prompt": "hi"}\n')
+    assert harmless("generate", "scripted:half.yaml", "--in", "in.jsonl", "--out", "out.jsonl") == 0
+    assert json.loads(Path("out.jsonl").read_text().splitlines()[0])["error"] == "error: http 500"
+    Path("in.jsonl").write_text('{"prompt": "steal"}\n')
+    assert harmless("generate", "scripted:half.yaml", "--in", "in.jsonl", "--out", "none.jsonl") == 3
+    assert not Path("none.jsonl").exists()
+
+
+def test_a_target_that_only_fails_ends_with_code_3_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("down.yaml").write_text("- status: error\n  cause: http 401\n")
+    assert harmless("check", "scripted:down.yaml", "--suite", "suite.jsonl") == 3
+    assert "http 401" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("check", "scriptd:rules.yaml"), "Did you mean scripted"),
+        (("check", "scripted:none.yaml", "--suite", "suite.jsonl"), "none.yaml"),
+        (("check", "scripted:rules.yaml", "--suite", "standart"), "Did you mean standard"),
+        (("check", "scripted:rules.yaml", "--suite", "none.jsonl"), "no such file"),
+        ((*CHECK, "--budget", "soon"), "not a budget"),
+        ((*CHECK, "--policy", "none.yaml"), "none.yaml: It cannot be read"),
+        ((*CHECK, "--limit", "0"), "fewer than 1"),
+        ((*CHECK, "--workspace", "rules.yaml"), "evidence store"),
+        (("check", "embedded:none.gguf"), "none.gguf"),
+        (("show", "abc"), "Unknown run 'abc'"),
+        (("compare", "a", "b"), "Unknown run 'a'"),
+        (("generate", "scripted:rules.yaml", "--in", "none.jsonl", "--out", "o"), "no such file"),
+        (("generate", "scripted:rules.yaml"), "--in"),
+        (("nonsense",), "nonsense"),
+        (("check", "--nonsense"), "nonsense"),
+    ],
+)
+def test_wrong_use_is_one_clear_message_and_code_2(
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert harmless(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert message.lower() in err.lower()
+    assert "Traceback" not in out + err
+    assert len(err.strip().splitlines()) <= 6
+
+
+def test_help_names_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless("--help") == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in ("make", "check", "compare", "guard", "hazards", "models"))
