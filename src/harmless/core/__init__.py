@@ -5,7 +5,7 @@ from harmless.core.exchange import Exchange
 from harmless.core.hashing import digest
 from harmless.core.policy import GradeBand, GuardRule, Policy
 from harmless.core.prompt import Expect, Prompt
-from harmless.core.protocols import Guard, GuardInfo, Target, TargetInfo
+from harmless.core.protocols import Guard, GuardInfo, LogProbTarget, Target, TargetInfo
 from harmless.core.reply import Reply, ReplyStatus, Usage
 from harmless.core.sampling import Sampling
 from harmless.core.verdict import Finding, Outcome, Verdict
@@ -19,6 +19,7 @@ __all__ = [
     "Guard",
     "GuardInfo",
     "GuardRule",
+    "LogProbTarget",
     "Message",
     "Outcome",
     "Policy",

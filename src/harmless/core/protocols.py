@@ -57,6 +57,25 @@ class Target(Protocol):
         ...
 
 
+@runtime_checkable
+class LogProbTarget(Target, Protocol):
+    """A target that can also say how likely given replies are; few targets can, and few metrics ask it."""
+
+    async def log_probability(
+        self, conversation: Conversation, continuations: Sequence[str]
+    ) -> list[list[float]]:
+        """Return the natural logarithm of each token's probability, one list a continuation, in order.
+
+        The continuations are scored as replies to the conversation, under the model's own distribution
+        (temperature 1) and tokenization, without an end of text. With an empty conversation they are scored
+        as plain text at the beginning of a line.
+
+        Raises:
+            HarmlessError: they could not be scored; the message is the cause.
+        """
+        ...
+
+
 class GuardInfo(Model):
     """What users and the policy have to know of a guard.
 

@@ -14,7 +14,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from harmless.core import Conversation, Reply, Sampling, TargetInfo, Usage, digest
-from harmless.errors import BadFileError, UsageError
+from harmless.errors import BadFileError, UnreachableError, UsageError
 from harmless.targets import models
 from harmless.targets.options import TargetOptions
 from harmless.targets.speech import lines, spoken
@@ -28,6 +28,8 @@ REPLY_TOKENS = 64
 # Attention over 64 or more tokens of one conversation takes another path in ggml-cpu, with other rounding.
 # Below that, a reply does not depend on what else is decoded at the same time (design/targets.md).
 _TOKENS_AT_ONCE = 63
+#: Added to a logit, it outweighs all others.
+_DECIDING = 1000.0
 
 
 class EmbeddedTarget:
@@ -77,6 +79,29 @@ class EmbeddedTarget:
                 tasks.start_soon(ask, i)
         return [reply for reply in replies if reply is not None]
 
+    async def log_probability(
+        self, conversation: Conversation, continuations: Sequence[str]
+    ) -> list[list[float]]:
+        """Return the log-probability of each token of each continuation; see :class:`LogProbTarget`.
+
+        The engine scores only what it generates, so it is made to generate each continuation.
+        """
+        found: list[list[float]] = [[] for _ in continuations]
+        failures: list[UnreachableError] = []
+
+        async def score(i: int) -> None:
+            try:
+                found[i] = await run_sync(self._score, conversation, continuations[i], limiter=self._free)
+            except UnreachableError as error:
+                failures.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            for i in range(len(continuations)):
+                tasks.start_soon(score, i)
+        if failures:
+            raise failures[0]
+        return found
+
     async def aclose(self) -> None:
         """Give back the model and its memory."""
         self.engine = None
@@ -90,6 +115,27 @@ class EmbeddedTarget:
         except (RuntimeError, ValueError) as error:
             return Reply.error(_first_line(error), time.perf_counter() - started)
         return _understand(answer, sampling, time.perf_counter() - started)
+
+    def _score(self, conversation: Conversation, text: str) -> list[float]:
+        engine, request = self.engine, _forced(text)
+        if engine is None:
+            raise UnreachableError("The target is closed.")
+        try:
+            if conversation:
+                answer = engine.handle_chat_completions(
+                    {"messages": lines(conversation, Sampling()), "logprobs": True, **request}
+                )
+            else:
+                answer = engine.handle_completions({"prompt": "\n", "logprobs": 1, **request})
+        except (RuntimeError, ValueError) as error:
+            raise UnreachableError(f"The engine cannot score it: {_first_line(error)}.") from None
+        if "error" in answer:
+            raise UnreachableError(f"The engine cannot score it: {_first_line(answer['error']['message'])}.")
+        tokens = (answer["choices"][0].get("logprobs") or {}).get("content", [])
+        said = b"".join(bytes(token["bytes"]) for token in tokens)
+        if said != text.encode():
+            raise UnreachableError("The engine cannot score it: the context is full.")
+        return [token["logprob"] for token in tokens if token["bytes"]]  # the end of text has none
 
 
 def embedded(argument: str, options: TargetOptions) -> EmbeddedTarget:
@@ -170,6 +216,21 @@ def _request(conversation: Conversation, sampling: Sampling) -> dict[str, Any]:
         "min_p": 0.0,
         "seed": sampling.seed,
         "stop": list(sampling.stop),
+    }
+
+
+def _forced(text: str) -> dict[str, Any]:
+    """Return what makes the engine generate ``text`` and nothing else.
+
+    A grammar allows every split of a text into tokens; the bias, which does not count in the probabilities that
+    are returned, leaves those of the tokenizer's own.
+    """
+    literal = "".join(c if c.isalnum() else f"\\U{ord(c):08X}" for c in text)
+    return {
+        "grammar": f'root ::= "{literal}"',
+        "logit_bias": {text: _DECIDING},
+        "max_tokens": len(text.encode()) + 1,
+        "temperature": 0.0,
     }
 
 

@@ -68,6 +68,15 @@ class HfTarget:
         """Return one reply a conversation, in order; what does not fit the context is an error."""
         return await run_sync(self._reply, conversations, sampling, limiter=self._turn)
 
+    async def log_probability(
+        self, conversation: Conversation, continuations: Sequence[str]
+    ) -> list[list[float]]:
+        """Return the log-probability of each token of each continuation; see :class:`LogProbTarget`."""
+        try:
+            return await run_sync(self._score, conversation, continuations, limiter=self._turn)
+        except (RuntimeError, ValueError) as error:
+            raise UnreachableError(f"The model cannot score it: {_first_line(error)}.") from None
+
     async def aclose(self) -> None:
         """Give back the model and its memory."""
         self._model = None
@@ -84,9 +93,29 @@ class HfTarget:
             try:
                 answers = self._generate([prompts[i] for i in batch], sampling)
             except RuntimeError as error:  # torch's out-of-memory errors are of this kind
-                answers = [Reply.error(str(error).partition("\n")[0][:300])] * len(batch)
+                answers = [Reply.error(_first_line(error))] * len(batch)
             replies |= zip(batch, answers, strict=True)
         return [replies[i] for i in range(len(conversations))]
+
+    def _score(self, conversation: Conversation, continuations: Sequence[str]) -> list[list[float]]:
+        import torch
+
+        before = self._prompt(conversation, Sampling()) if conversation else self._tokens("\n")
+        found = []
+        for text in continuations:
+            after = self._tokens(text)
+            if self._context and len(before) + len(after) > self._context:
+                raise ValueError(f"context overflow: {len(before) + len(after)} tokens")
+            tokens = torch.tensor([before + after], device=self._model.device)
+            with torch.inference_mode():
+                logits = self._model(tokens[:, :-1]).logits[0, len(before) - 1 :].float()
+            every = torch.log_softmax(logits, dim=-1)
+            found.append(every.gather(1, tokens[0, len(before) :, None])[:, 0].tolist())
+        return found
+
+    def _tokens(self, text: str) -> list[int]:
+        tokens: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return tokens
 
     def _prompt(self, conversation: Conversation, sampling: Sampling) -> list[int]:
         """Return the tokens of a conversation; ValueError if they do not fit or the template refuses it."""
@@ -98,7 +127,7 @@ class HfTarget:
             )
         except TemplateError as error:
             raise ValueError(f"the chat template refuses the conversation: {error}") from None
-        tokens: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        tokens = self._tokens(text)
         if self._context and len(tokens) >= self._context:
             raise ValueError(f"context overflow: {len(tokens)} tokens, the context holds {self._context}")
         return tokens
@@ -193,7 +222,7 @@ def _load(argument: str, transformers: Any, dtype: Any) -> tuple[Any, Any]:
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, **further)
         model = transformers.AutoModelForCausalLM.from_pretrained(where, dtype=dtype, **further)
     except (OSError, ValueError, ImportError) as error:
-        detail = str(error).strip().partition("\n")[0][:300]
+        detail = _first_line(error)
         if path.exists() or argument.count("/") != 1 or path.suffix == ".gguf":
             raise BadFileError(
                 path, f"transformers cannot load it: {detail}", next_step="Give a model folder or a hub id."
@@ -210,6 +239,10 @@ def _decoding(sampling: Sampling) -> dict[str, Any]:
     if sampling.temperature == 0:
         return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     return {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:300]
 
 
 def _digest(path: Path) -> str:
