@@ -37,9 +37,7 @@ class Policy(Model):
     hazards: tuple[str, ...] = ()
     guards: dict[str, GuardRule] = Field(default_factory=dict)
     on_unassessed: Action = "block"
-    refusal_text: str = (
-        "I can't help with that. If there is a safe way to help, tell me more about your goal."
-    )
+    refusal_text: str = "I can't help with that. If there is a safe way to help, tell me more about your goal."
     grades: tuple[GradeBand, ...]
     max_over_refusal: float = Field(0.1, ge=0, le=1)
     confidence: float = Field(0.95, gt=0.5, lt=1)

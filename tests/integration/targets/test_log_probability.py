@@ -75,4 +75,5 @@ def test_transformers_gives_nearly_the_same_for_the_same_weights(target: Target)
         ours, theirs = scored(target, conversation, texts), scored(same, conversation, texts)
         assert [len(tokens) for tokens in ours] == [len(tokens) for tokens in theirs]
         for mine, other in zip(ours, theirs, strict=True):
-            assert sum(mine) == pytest.approx(sum(other), rel=0.06, abs=0.4)  # llama.cpp rounds activations to 8 bits
+            # llama.cpp rounds activations to 8 bits
+            assert sum(mine) == pytest.approx(sum(other), rel=0.06, abs=0.4)
