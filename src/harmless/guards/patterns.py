@@ -2,9 +2,10 @@
 
 A pattern is a Python regular expression with three additions:
 
-- ``{name}`` is one word or phrase of the word list ``name``; words end where they end, ``poison*`` takes
-  any ending. A text without a word of the list cannot match, and is not searched.
-- a space is any white space, comma, quote, bracket or dash between two words of a sentence; `` ?`` may be none.
+- ``{name}`` is one of the list ``name``: of words and phrases, in which ``poison*`` takes any ending, or of
+  patterns.
+- a space is any white space, comma, quote, bracket or dash between two words of a sentence; `` ?`` may be
+  nothing.
 - `` {gap:4} `` is up to four words of the same sentence.
 
 Patterns match whole words of folded text (:mod:`harmless.guards.normalise`), so they are lower case;
@@ -164,7 +165,7 @@ def words(members: Sequence[str]) -> str:
 
 def _longest(word: str) -> str:
     """Return the longest part of a word or phrase as :func:`harmless.guards.prefilter.letters` has it."""
-    return max((letters(f" {part} ").split("*")[0] for part in word.split()), key=len)
+    return max((letters(f" {part} ".partition("*")[0]) for part in word.split()), key=len)
 
 
 def _word(word: str) -> str:

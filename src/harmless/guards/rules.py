@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -18,7 +18,7 @@ from harmless.guards.checksums import iban, luhn
 from harmless.guards.normalise import View
 from harmless.guards.patterns import PatternError, Vocabulary, check_work, compile_raw, needs
 from harmless.guards.prefilter import Group, Prefilter, required
-from harmless.guards.rulefile import Rule, blame, default_files, read
+from harmless.guards.rulefile import Rule, RuleFile, blame, default_files, read
 
 WINDOW, OVERLAP = 4096, 256
 """Characters that are searched at once, and how many of them again with the next: long texts in linear time."""
@@ -26,6 +26,9 @@ WINDOW, OVERLAP = 4096, 256
 Side: TypeAlias = Literal["prompt", "reply"]
 SIDES: tuple[Side, ...] = ("prompt", "reply")
 FIELDS: tuple[Literal["pattern", "unless"], ...] = ("pattern", "unless")
+
+ENGINE = 1
+"""Part of the revision; changes when the same rules may find something else."""
 
 DEFAULT = "default"
 """What stands for our own rules among the files of a guard."""
@@ -101,21 +104,21 @@ class Rules:
     The score is that of the gravest rule that matched, 0 if none did. A text is never passed on to others.
     """
 
-    def __init__(self, searches: Sequence[_Search]) -> None:
-        rules = [search.rule for search in searches]
+    def __init__(self, files: Sequence[tuple[RuleFile, Sequence[_Search]]]) -> None:
+        searches = list({search.rule.id: search for _, found in files for search in found}.values())
         self._sides = {side: _side(searches, side) for side in SIDES}
         self._info = GuardInfo(
             name="rules",
-            revision=digest(rules),
+            revision=digest(ENGINE, [file for file, _ in files]),
             sees="both",
-            hazards=tuple(sorted({rule.hazard for rule in rules if rule.hazard})),
+            hazards=tuple(sorted({search.rule.hazard for search in searches if search.rule.hazard})),
             licence="Apache-2.0",
             batch_size=256,
         )
 
     @property
     def info(self) -> GuardInfo:
-        """Name, revision (a digest of the rules) and the hazards that the rules name."""
+        """Name, revision (a digest of the rule files) and the hazards that the rules name."""
         return self._info
 
     async def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
@@ -155,9 +158,20 @@ class Rules:
         findings = [
             Finding(hazard=rule.hazard, rule=rule.id, span=span, score=rule.score)
             for rule, found in ((searches[number].rule, found) for number, found in spans.items())
-            for span in sorted(found)[:MAX_FINDINGS]
+            for span in _merged(found)[:MAX_FINDINGS]
         ]
         return sorted(findings, key=lambda finding: (finding.span, finding.rule))
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans in order, those that overlap as one: readings of a text may find the same words."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
 
 
 def _side(searches: Sequence[_Search], side: Side) -> tuple[list[_Search], Prefilter]:
@@ -182,26 +196,26 @@ def rules(*files: str) -> Rules:
     Raises:
         BadFileError: a file cannot be used; with line and column.
     """
-    searches: dict[str, _Search] = {}
+    found = []
     for file in files or (DEFAULT,):
         for path in default_files() if file == DEFAULT else [Path(file)]:
-            searches |= _searches(path, trusted=file == DEFAULT)
-    return Rules(list(searches.values()))
+            found.append(_searches(path, trusted=file == DEFAULT))
+    return Rules(found)
 
 
-def _searches(path: Path, *, trusted: bool) -> dict[str, _Search]:
-    """Return the searches of a file by id; those of a file that no test has seen are checked here."""
+def _searches(path: Path, *, trusted: bool) -> tuple[RuleFile, list[_Search]]:
+    """Return a file and its searches; those of a file that no test has seen are checked here."""
     file = read(path)
     vocabulary = Vocabulary(file.sets, file.parts)
-    searches = {rule.id: _Search(rule, vocabulary) for rule in file.rules}
-    for number, search in enumerate(() if trusted else searches.values()):
+    searches = [_Search(rule, vocabulary) for rule in file.rules]
+    for number, search in enumerate([] if trusted else searches):
         for field in FIELDS:
             try:
                 search.check(field)
             except PatternError as error:
                 where = ("rules", number, field)
                 raise blame(path, where, f"rule '{search.rule.id}': {field} {error}.") from None
-    return searches
+    return file, searches
 
 
 @lru_cache(maxsize=1 << 14)
