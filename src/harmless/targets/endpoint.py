@@ -8,9 +8,12 @@ import os
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import stamina
@@ -29,6 +32,21 @@ _REFUSES = re.compile(r"unsupported|not support|deprecat|cannot both|unknown|unr
 _log = logging.getLogger(__name__)
 # Without a handler, stamina's notes on each retry would go to standard error, into the progress display.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One question to an endpoint.
+
+    Args:
+        request: makes the parameters; ValueError if it cannot be asked.
+        send: sends them through the client and gives its raw response.
+        understand: reads the reply in an answer; an exception of any of the usual kinds if it has none.
+    """
+
+    request: Callable[[], dict[str, Any]]
+    send: Callable[[Mapping[str, Any]], Awaitable[Any]]
+    understand: Callable[[Any], Reply]
 
 
 class Endpoint(ABC):
@@ -69,17 +87,28 @@ class Endpoint(ABC):
         """Name, revision (a provider may change its model without notice) and concurrency."""
         return self._info
 
+    @property
+    def leaves_machine(self) -> bool:
+        """Whether what is asked is sent to another machine."""
+        return urlsplit(str(self._client.base_url)).hostname not in ("localhost", "127.0.0.1", "::1")
+
     async def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """Return one reply a conversation, in order; a failure is a reply with its cause."""
-        replies: list[Reply | None] = [None] * len(conversations)
+        return await self.ask(
+            [Call(partial(self.request, each, sampling), self.send, self.understand) for each in conversations]
+        )
 
-        async def ask(i: int) -> None:
+    async def ask(self, calls: Sequence[Call]) -> list[Reply]:
+        """Return one reply a call, in order, with no more of them under way than the options allow."""
+        replies: list[Reply | None] = [None] * len(calls)
+
+        async def one(i: int) -> None:
             async with self._free:
-                replies[i] = await self._persist(conversations[i], sampling)
+                replies[i] = await self._persist(calls[i])
 
         async with anyio.create_task_group() as tasks:
-            for i in range(len(conversations)):
-                tasks.start_soon(ask, i)
+            for i in range(len(calls)):
+                tasks.start_soon(one, i)
         return [reply for reply in replies if reply is not None]
 
     async def aclose(self) -> None:
@@ -98,7 +127,7 @@ class Endpoint(ABC):
     def understand(self, answer: Any) -> Reply:
         """Return the reply in an answer; an exception of any of the usual kinds if it has none."""
 
-    async def _persist(self, conversation: Conversation, sampling: Sampling) -> Reply:
+    async def _persist(self, call: Call) -> Reply:
         """Try until there is a reply or patience ends."""
         started, patience = time.perf_counter(), self._patience
         try:
@@ -111,21 +140,21 @@ class Endpoint(ABC):
                 wait_jitter=patience.jitter_s,
             ):
                 with attempt:
-                    reply = await self._once(conversation, sampling)
+                    reply = await self._once(call)
         except RequestFailedError as failure:
             reply = Reply(status=failure.status, cause=failure.cause)
         return reply.model_copy(update={"latency_s": time.perf_counter() - started})
 
-    async def _once(self, conversation: Conversation, sampling: Sampling) -> Reply:
+    async def _once(self, call: Call) -> Reply:
         try:
-            request = self.request(conversation, sampling)
+            request = call.request()
         except ValueError as error:
             raise RequestFailedError(str(error)) from None
         while True:
             sent = self._accepted(request)
             try:
                 with anyio.fail_after(self._timeout_s):
-                    response = await self.send(sent)
+                    response = await call.send(sent)
             except self._sdk.APIStatusError as error:
                 if self._learns(error, sent):
                     continue
@@ -138,9 +167,9 @@ class Endpoint(ABC):
                 raise RequestFailedError(self._connection(error), passing=True) from None
             except Exception as error:  # whatever a client raises, it is of this conversation only
                 raise RequestFailedError(self._redact(f"{type(error).__name__}: {error}")) from None
-            return self._read(response.http_response)
+            return self._read(call, response.http_response)
 
-    def _read(self, response: Any) -> Reply:
+    def _read(self, call: Call, response: Any) -> Reply:
         """Return the reply in a successful response, or raise RequestFailedError with status MALFORMED."""
         kind = response.headers.get("content-type", "nothing").partition(";")[0]
         if not kind.endswith("json"):
@@ -150,7 +179,7 @@ class Endpoint(ABC):
         except ValueError:
             raise RequestFailedError("answer is invalid JSON", ReplyStatus.MALFORMED, passing=True) from None
         try:
-            return self.understand(answer)
+            return call.understand(answer)
         except (LookupError, TypeError, AttributeError, ValueError):
             detail, _ = _detail(answer)
             cause = self._redact(f"answer holds no reply{': ' + detail if detail else ''}")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from harmless.core import Conversation, Reply, ReplyStatus, Sampling, Usage
+from harmless.core.completion import Completion, ModelInput
 from harmless.errors import UsageError
-from harmless.targets.endpoint import Endpoint, check_url, key_of
+from harmless.targets.endpoint import Call, Endpoint, check_url, key_of
+from harmless.targets.logprobs import tokens_of
 from harmless.targets.options import TargetOptions
 from harmless.targets.patience import Patience
 from harmless.targets.speech import lines, spoken
@@ -24,22 +28,13 @@ class OpenAITarget(Endpoint):
         "temperature": None,
         "seed": None,
         "stop": None,
+        "top_logprobs": None,
+        "logprobs": None,
     }
 
     def request(self, conversation: Conversation, sampling: Sampling) -> dict[str, Any]:
         """Return the parameters of a chat completion; what is at its default stays out."""
-        request: dict[str, Any] = {
-            "model": self._model,
-            "messages": lines(conversation, sampling),
-            "max_tokens": sampling.max_tokens,
-            "temperature": sampling.temperature,
-            "seed": sampling.seed,
-        }
-        if sampling.top_p < 1:
-            request["top_p"] = sampling.top_p
-        if sampling.stop:
-            request["stop"] = list(sampling.stop)
-        return request
+        return {"messages": lines(conversation, sampling), **self._decoding(sampling)}
 
     async def send(self, request: Mapping[str, Any]) -> Any:
         """Ask for a chat completion."""
@@ -59,6 +54,52 @@ class OpenAITarget(Endpoint):
         text = _text(message.get("content")) or message.get("refusal") or ""
         return spoken(text, cut="limit of tokens" if finish == "length" else "", usage=usage)
 
+    async def complete(
+        self, inputs: Sequence[ModelInput], sampling: Sampling, top_logprobs: int = 0
+    ) -> list[Completion]:
+        """Return one completion an input, in order; see :class:`CompletionTarget`.
+
+        Raw text goes to the completions endpoint; arguments of the chat template go as
+        ``chat_template_kwargs``, which vLLM, SGLang and llama.cpp know.
+        """
+        replies = await self.ask([self._exact(each, sampling, top_logprobs) for each in inputs])
+        return [Completion.of(reply) for reply in replies]
+
+    def _exact(self, asked: ModelInput, sampling: Sampling, top: int) -> Call:
+        if asked.text is not None:
+            request = {"prompt": asked.text, **self._decoding(sampling)}
+            request |= {"logprobs": top} if top else {}
+            return Call(partial(_sendable, request), self._send_text, self._understand_text)
+        request = {"messages": [dict(each) for each in asked.messages], **self._decoding(sampling)}
+        request |= {"logprobs": True, "top_logprobs": top} if top else {}
+        if asked.template:
+            request["extra_body"] = {"chat_template_kwargs": dict(asked.template)}
+        return Call(partial(_sendable, request), self.send, self._understand_exact)
+
+    async def _send_text(self, request: Mapping[str, Any]) -> Any:
+        return await self._client.completions.with_raw_response.create(**request)
+
+    def _understand_exact(self, answer: Any) -> Reply:
+        return Completion.of(self.understand(answer), tokens_of(answer["choices"][0]))
+
+    def _understand_text(self, answer: Any) -> Reply:
+        choice = {**answer["choices"][0]}
+        choice["message"] = {"content": choice["text"]}
+        return self._understand_exact({**answer, "choices": [choice]})
+
+    def _decoding(self, sampling: Sampling) -> dict[str, Any]:
+        request: dict[str, Any] = {
+            "model": self._model,
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "seed": sampling.seed,
+        }
+        if sampling.top_p < 1:
+            request["top_p"] = sampling.top_p
+        if sampling.stop:
+            request["stop"] = list(sampling.stop)
+        return request
+
 
 def openai(argument: str, options: TargetOptions, patience: Patience | None = None) -> OpenAITarget:
     """Return the target of a model behind the OpenAI API, or behind ``options.base_url``.
@@ -74,6 +115,12 @@ def openai(argument: str, options: TargetOptions, patience: Patience | None = No
 
     client = sdk.AsyncOpenAI(api_key=key, base_url=base_url, timeout=options.timeout_s, max_retries=0)
     return OpenAITarget(sdk, client, argument, options, patience)
+
+
+def _sendable(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the request; ValueError if it is not valid Unicode."""
+    json.dumps(request, ensure_ascii=False).encode()
+    return request
 
 
 def _text(content: Any) -> str:
