@@ -1,0 +1,102 @@
+"""``harmless guard``: list guards, judge files with them, train the ones we ship."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+from cyclopts import App, Parameter
+from rich.table import Table
+
+from harmless import guards
+from harmless.cli.console import err, print_json
+from harmless.cli.console import out as console
+
+guard = App(name="guard", help="List guards, judge files with them, train them.", help_format="markdown")
+
+
+@guard.command(name="list")
+def list_(*, json: bool = False) -> None:
+    """List the guards that can be named, ours and those of installed packages.
+
+    Args:
+        json: print one JSON document instead of a table.
+    """
+    entries = guards.describe()
+    if json:
+        print_json({"guards": [entry.model_dump() for entry in entries]})
+        return
+    table = Table("guard", "what it does", "needs", "from", box=None, pad_edge=False)
+    for entry in entries:
+        needs = f"harmless[{entry.extra}]" if entry.extra else "-"
+        table.add_row(entry.name, entry.summary, needs, entry.origin)
+    console.print(table)
+
+
+@guard.command
+def judge(
+    *,
+    guard: str,
+    in_: Annotated[str, Parameter(name="--in")] = "-",
+    out: str = "-",
+    policy: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Judge the rows of a JSONL file: the reply where there is one, the prompt otherwise.
+
+    Args:
+        guard: name of the guard, with its arguments in brackets: `rules`, `rules(mine.yaml)`.
+        in_: JSONL with `prompt` or `messages`, and `reply` where that is to be judged; - is standard input.
+        out: the same rows with `outcome`, `score`, `flagged`, `findings` and `reason`; - is standard output.
+        policy: YAML file with the thresholds; see `harmless policy`.
+        json: print the counts as one JSON document (on standard error if the rows go to standard output).
+    """
+    from harmless.check.policy import load_policy
+    from harmless.guards.files import STREAM, judge_file
+
+    rules = load_policy(policy)
+    counts = anyio.run(judge_file, guards.load(guard, rules), in_, out, rules)
+    if json:
+        document = {"guard": guard, "policy": rules.name, "in": in_, "out": out, **asdict(counts)}
+        err.print_json(data=document) if out == STREAM else print_json(document)
+        return
+    err.print(
+        f"{counts.flagged} of {counts.rows} flagged, {counts.unassessed} unassessed"
+        + ("" if out == STREAM else f" -> {out}")
+    )
+    for cause, times in counts.causes.most_common(5):
+        err.print(f"  Unassessed: {times} x {cause}")
+
+
+@guard.command
+def train(
+    *,
+    out: Path,
+    data: Path | None = None,
+    seeds: Annotated[tuple[int, ...], Parameter(consume_multiple=True)] = (0, 1, 2),
+    json: bool = False,
+) -> None:
+    """Train the guards that the package ships, from public data, and measure them.
+
+    Args:
+        out: folder for the artefacts.
+        data: folder with the data files; without it the sets are loaded by their public ids.
+        seeds: the first one's models are written, all are measured.
+        json: print one JSON document instead of a table.
+    """
+    from harmless.guards.train import train as run_training
+
+    report = run_training(out, data=data, seeds=seeds, progress=lambda step: err.print(f"  {step}"))
+    summary = report.summary()
+    if json:
+        metrics = {name: {"mean": mean, "deviation": spread} for name, (mean, spread) in summary.items()}
+        print_json({"out": str(out), "files": [str(path) for path in report.files], "metrics": metrics})
+        return
+    table = Table("metric", "mean", "deviation", title=f"{len(seeds)} seeds", box=None, pad_edge=False)
+    for name, (mean, spread) in summary.items():
+        table.add_row(name, f"{mean:.4g}", f"{spread:.2g}")
+    console.print(table)
+    for path in report.files:
+        err.print(f"Wrote {path}")
