@@ -1,6 +1,7 @@
 """The catalog: every public set by its name, as data.
 
-One YAML file a family in ``catalog/``; a set is added by an entry there, a family by a file.
+One YAML file a family in ``catalog/``; a set is added by an entry there, a family by a file and its name in
+``catalog/index.yaml``.
 """
 
 from __future__ import annotations
@@ -141,21 +142,24 @@ class Entry(Model):
 
 @cache
 def catalog() -> Mapping[str, Entry]:
-    """Return all entries by name, in the order of their files."""
-    entries: dict[str, Entry] = {}
-    for path in sorted(FOLDER.glob("*.yaml")):
-        document = yaml.load(path.read_bytes(), Loader=_Loader)
-        for name, fields in document["sets"].items():
-            entries[name] = Entry.model_validate({"name": name, "family": path.stem, **fields})
-    return entries
-
-
-def families() -> Mapping[str, str]:
-    """Return the title of each family, by its name."""
+    """Return all entries by name, family by family."""
     return {
-        path.stem: yaml.load(path.read_bytes(), Loader=_Loader)["title"]
-        for path in sorted(FOLDER.glob("*.yaml"))
+        name: Entry.model_validate({"name": name, "family": family, **fields})
+        for family in families()
+        for name, fields in _read(family)["sets"].items()
     }
+
+
+@cache
+def families() -> Mapping[str, str]:
+    """Return the title of each family by its name, in the order of ``catalog/index.yaml``."""
+    return {family: _read(family)["title"] for family in _read("index")["families"]}
+
+
+@cache
+def _read(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.load((FOLDER / f"{name}.yaml").read_bytes(), Loader=_Loader)
+    return document
 
 
 def entry(name: str) -> Entry:

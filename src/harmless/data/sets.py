@@ -12,8 +12,8 @@ from typing import Literal, TypeAlias
 from harmless import taxonomy
 from harmless.core import Prompt
 from harmless.data.build import EmptyRowError
-from harmless.data.catalog import Entry, Kind, entry, is_non_commercial
-from harmless.data.fields import RowError, fields_of, keeps, layout_of
+from harmless.data.catalog import Columns, Entry, Kind, entry, is_non_commercial
+from harmless.data.fields import Fields, RowError, fields_of, keeps, layout_of
 from harmless.data.files import Row, read_rows
 from harmless.data.hub import read_hub
 from harmless.data.readers import reader_of
@@ -86,17 +86,14 @@ def load(
         UnreachableError: the hub is out of reach; MissingExtraError: ``datasets`` is not installed.
     """
     wanted = entry(name)
-    if path is None:
-        hub = wanted.hub
-        origin = (hub.id or hub.files[0]) if hub else name
-        parts = [(origin, read_hub(wanted, config=config, split=split))]
-    elif Path(path).is_dir():
-        origin = str(path)
-        parts = [(origin, read_hub(wanted, folder=Path(path), config=config, split=split))]
+    file = path is not None and not Path(path).is_dir()
+    if file:
+        parts = [(str(each), read_rows(each)) for each in _matching(Path(str(path)))]
     else:
-        origin = str(path)
-        parts = [(str(file), read_rows(file)) for file in _matching(Path(path))]
-    loading = _Loading(wanted, split if path is not None and not Path(path).is_dir() else None)
+        folder = None if path is None else Path(path)
+        parts = [(_place(wanted), read_hub(wanted, folder=folder, config=config, split=split))]
+    origin = _place(wanted) if path is None else str(path)
+    loading = _Loading(wanted, split if file else None)
     items = tuple(islice(loading.items(parts), limit))
     if not items:
         raise BadFileError(origin, "There is no usable row in it.", next_step="Rows need a text and a label.")
@@ -130,35 +127,33 @@ def refuse_non_commercial(sets: Iterable[DataSet], *, allow: bool = False) -> No
 
 
 class _Loading:
-    """The state of one loading: the layout of each part, ids seen, rows skipped."""
+    """The state of one loading: rows so far, ids seen, rows skipped."""
 
     def __init__(self, wanted: Entry, split: str | None) -> None:
         self.entry, self.split = wanted, split
+        self.read = reader_of(wanted)
         self.seen: Counter[str] = Counter()
-        self.skipped = 0
+        self.rows = self.skipped = 0
 
     def items(self, parts: Iterable[tuple[str, Iterable[Row]]]) -> Iterator[Item]:
-        number = 0
-        reader = reader_of(self.entry)
         for where, rows in parts:
-            columns = None
+            columns: Columns | None = None  # a file has one layout, that of its first row
             for line, row in rows:
-                number += 1
+                self.rows += 1
                 try:
                     columns = columns or layout_of(self.entry, row)
-                    fields = fields_of(self.entry, columns, row)
-                    if not keeps(self.entry, fields) or self.split not in (
-                        None,
-                        fields.get("split", self.split),
-                    ):
-                        continue
-                    fields.setdefault("id", number)
-                    for item in reader(self.entry, fields):
-                        yield self._unique(item)
+                    yield from self._items_of(fields_of(self.entry, columns, row))
                 except EmptyRowError:
                     self.skipped += 1
                 except RowError as error:
                     raise BadFileError(where, error.message, line=line, next_step=error.next_step) from None
+
+    def _items_of(self, fields: Fields) -> Iterator[Item]:
+        if not keeps(self.entry, fields) or self.split not in (None, fields.get("split", self.split)):
+            return
+        fields.setdefault("id", self.rows)
+        for item in self.read(self.entry, fields):
+            yield self._unique(item)
 
     def _unique(self, item: Item) -> Item:
         """Give the item an id of its own: the set's name before it, a number behind one that occurs again."""
@@ -166,6 +161,11 @@ class _Loading:
         self.seen[id] += 1
         again = self.seen[id]
         return item.model_copy(update={"id": f"{id}~{again}" if again > 1 else id})
+
+
+def _place(wanted: Entry) -> str:
+    hub = wanted.hub
+    return (hub.id or hub.files[0]) if hub else wanted.name
 
 
 def _matching(path: Path) -> list[Path]:
