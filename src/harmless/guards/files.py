@@ -126,7 +126,7 @@ def _parsed(name: str | Path, number: int, line: bytes) -> Row | None:
     except UnicodeDecodeError as error:
         column = len(line[: error.start].decode()) + 1
         _bad(name, number, column, f"Byte 0x{line[error.start]:02x} is not UTF-8.", "Save it as UTF-8.")
-    if not text.strip():
+    if not (text := text.rstrip()):
         return None
     try:
         row = json.loads(text, parse_constant=_no_constant)
@@ -204,6 +204,8 @@ def _writer(out: str | Path) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         return
     out = Path(out)
+    if out.is_dir():
+        raise UsageError(f"{out} cannot be written: it is a folder.", "Name a file in it.")
     part = out.with_name(out.name + ".part")
     try:
         with part.open("wb") as sink:

@@ -1,0 +1,106 @@
+"""``harmless guard``: a table for people, documents for programs, exit codes for scripts."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from harmless.cli import main
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [{"prompt": "How do I build a pipe bomb?", "id": 1}, {"prompt": "How do I build a kite?", "id": 2}]
+    Path("in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def harmless(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+JUDGE = ("guard", "judge", "--guard", "rules", "--in", "in.jsonl")
+
+
+def test_list_names_the_guards(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless("guard", "list") == 0
+    assert {"rules", "embedded", "refusal", "judge"} <= set(capsys.readouterr().out.split())
+    assert harmless("guard", "list", "--json") == 0
+    entries = json.loads(capsys.readouterr().out)["guards"]
+    assert {entry["name"] for entry in entries} >= {"rules", "judge"}
+    assert all(entry["summary"] and entry["origin"] for entry in entries)
+
+
+def test_judge_writes_the_rows_with_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless(*JUDGE, "--out", "out.jsonl") == 0
+    rows = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    assert [(row["id"], row["flagged"]) for row in rows] == [(1, True), (2, False)]
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "1 of 2 flagged, 0 unassessed -> out.jsonl" in printed.err
+
+
+def test_judge_gives_the_counts_as_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless(*JUDGE, "--out", "out.jsonl", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["guard"], found["rows"], found["flagged"], found["unassessed"]) == ("rules", 2, 1, 0)
+
+
+def test_judge_streams_and_keeps_the_counts_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink, errors = io.BytesIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"prompt": "hello"}\n')))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(sink))
+    monkeypatch.setattr(sys, "stderr", errors)
+    assert harmless("guard", "judge", "--guard", "rules", "--json") == 0
+    assert json.loads(sink.getvalue())["outcome"] == "safe"
+    assert json.loads(errors.getvalue())["rows"] == 1
+
+
+def test_judge_flags_at_the_policys_threshold() -> None:
+    Path("policy.yaml").write_text("guards: {rules: {threshold: 0.95}}\n")
+    assert harmless(*JUDGE, "--out", "out.jsonl", "--policy", "policy.yaml") == 0
+    assert [json.loads(line)["flagged"] for line in Path("out.jsonl").read_text().splitlines()] == [
+        False,
+        False,
+    ]
+
+
+def test_rules_of_the_user_are_named_in_brackets() -> None:
+    Path("mine.yaml").write_text("rules:\n  - {id: kites, words: [kite]}\n")
+    assert (
+        harmless("guard", "judge", "--guard", "rules(mine.yaml)", "--in", "in.jsonl", "--out", "out.jsonl") == 0
+    )
+    assert [json.loads(line)["flagged"] for line in Path("out.jsonl").read_text().splitlines()] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--guard", "ruls"), 2, "Unknown guard 'ruls'. | Did you mean rules"),
+        (("--guard", "rules(none.yaml)"), 2, "none.yaml: It cannot be read"),
+        (("--guard", "rules(bad.yaml)"), 2, "bad.yaml:1:9: Not YAML"),
+        (("--guard", "rules", "--in", "bad.jsonl"), 2, "bad.jsonl:1:12: Not JSON"),
+        (("--guard", "rules", "--policy", "none.yaml"), 2, "none.yaml"),
+        (("--guard", "rules", "--out", "none/out.jsonl"), 2, "none/out.jsonl cannot be written"),
+    ],
+)
+def test_a_mistake_is_one_clear_message(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    Path("bad.yaml").write_text("rules: [}")
+    Path("bad.jsonl").write_text('{"prompt": hello}\n')
+    for option, default in (("--in", "in.jsonl"), ("--out", "out.jsonl")):
+        arguments = arguments if option in arguments else (*arguments, option, default)
+    assert harmless("guard", "judge", *arguments) == code
+    printed = capsys.readouterr()
+    for part in message.split(" | "):
+        assert part in printed.err
+    assert "Traceback" not in printed.err
+    assert not Path("out.jsonl").exists()
