@@ -33,8 +33,8 @@ docs: $(VENV)/.dev ## run every snippet of the documentation
 	@$(BIN)/python -m pytest tests/test_docs.py
 
 bench: $(VENV)/.dev ## run the benchmarks in their quick form, see bench/README.md
-	@sed -n 's/.*`python \(bench[^`]*--quick\)`.*/\1/p' bench/README.md | while read -r each; do \
-	  echo "== $$each"; $(BIN)/python $$each </dev/null || exit 1; done
+	@sed -n 's/.*`\([^`]*--quick\)`.*/\1/p' bench/README.md | while read -r each; do \
+	  echo "== $$each"; PATH="$(CURDIR)/$(BIN):$$PATH" sh -c "$$each" </dev/null || exit 1; done
 
 clean: ## remove the environment, caches and reports; the evidence in .harmless stays
 	@rm -rf $(VENV) build dist site htmlcov .coverage* harmless-report .*_cache .hypothesis

@@ -25,7 +25,7 @@ from tests.conftest import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 HEAVY = {
     "torch", "transformers", "openai", "anthropic", "xllamacpp", "scipy", "sklearn", "statsmodels", "pandas",
-    "datasets", "ray", "gguf",
+    "datasets", "pyarrow", "ray", "gguf",
 }  # fmt: skip
 
 IMPORT_EVERYTHING = """
@@ -178,6 +178,13 @@ def test_every_registry_line_points_to_something_that_can_be_called(name: str) -
     assert callable(attrgetter(attribute)(import_module(module)))
 
 
+def test_every_extra_that_an_error_names_exists() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    named = set(re.findall(r'MissingExtraError\("[^"]*", "(\w+)"\)', sources))
+    named |= {each.extra for each in (*guards.describe(), *targets.describe()) if each.extra}
+    assert {"hf", "train"} <= named <= set(PROJECT["project"]["optional-dependencies"])
+
+
 # The tree
 
 
@@ -193,7 +200,7 @@ def test_source_files_stay_short(tracked: list[Path]) -> None:
 
 def test_every_benchmark_is_described() -> None:
     described = (ROOT / "bench" / "README.md").read_text()
-    assert [p.name for p in (ROOT / "bench").glob("*.py") if f"`python bench/{p.name}`" not in described] == []
+    assert [p.name for p in (ROOT / "bench").glob("*.py") if f"python bench/{p.name}" not in described] == []
 
 
 def test_no_file_names_a_path_of_one_machine(tracked: list[Path]) -> None:
