@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harmless.cli import main
+from harmless.guards.train import TrainReport
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +106,26 @@ def test_a_mistake_is_one_clear_message(
         assert part in printed.err
     assert "Traceback" not in printed.err
     assert not Path("out.jsonl").exists()
+
+
+def test_train_writes_and_reports(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    asked: list[tuple[Path, Path | None, tuple[int, ...]]] = []
+
+    def train(
+        out: Path, *, data: Path | None, seeds: tuple[int, ...], progress: Callable[[str], None]
+    ) -> TrainReport:
+        asked.append((out, data, seeds))
+        progress("fitting")
+        return TrainReport({"auroc": [0.8, 0.9]}, (out / "prompt.npz",), {}, {})
+
+    monkeypatch.setattr("harmless.guards.train.train", train)
+    assert harmless("guard", "train", "--out", "new", "--data", "data", "--seeds", "3", "4") == 0
+    printed = capsys.readouterr()
+    assert asked == [(Path("new"), Path("data"), (3, 4))]
+    assert "auroc" in printed.out
+    assert "0.85" in printed.out
+    assert "fitting" in printed.err
+    assert harmless("guard", "train", "--out", "new", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["files"] == ["new/prompt.npz"]
+    assert found["metrics"]["auroc"]["mean"] == pytest.approx(0.85)
