@@ -1,0 +1,127 @@
+"""A small trained classifier shipped with the package: harm of a prompt, or of a reply in its context.
+
+Logistic regression over hashed n-grams; a prompt of 50 characters takes some ten microseconds in a batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmless.core.exchange import Exchange
+from harmless.core.protocols import GuardInfo
+from harmless.core.verdict import Finding, Outcome, Verdict
+from harmless.guards.batches import judge_each
+from harmless.guards.features import hashed, words
+from harmless.guards.linear import Artefact, LinearModel, sigmoid, softmax
+from harmless.guards.linear import shipped as shipped_artefact
+from harmless.guards.views import REPLY_BITS, WHOLE, harm_views, prompt_text
+
+ARTEFACTS = ("prompt", "reply", "domain")
+TOP_WORDS = 3
+MAX_EXPLAINED = 4000
+
+
+class EmbeddedGuard:
+    """Judges the reply where there is one, otherwise the last user message after the earlier ones.
+
+    The score is a calibrated probability of harm on data that is half harmful. A flagged text gets up to
+    three findings: the words that drove the score, each with its span and the most likely SALAD-Bench domain.
+    """
+
+    def __init__(self, artefacts: dict[str, Artefact] | None = None) -> None:
+        self._given = artefacts
+
+    @cached_property
+    def _artefacts(self) -> dict[str, Artefact]:
+        return self._given or {name: shipped_artefact(name) for name in ARTEFACTS}
+
+    @property
+    def info(self) -> GuardInfo:
+        """Name, revision (digests of the artefacts), the six domains, and the threshold for prompts."""
+        return GuardInfo(
+            name="embedded",
+            revision="-".join(self._artefacts[name].revision[:8] for name in ARTEFACTS),
+            sees="both",
+            threshold=self._artefacts["prompt"].metadata["threshold"],
+            hazards=tuple(f"salad.d.{head}" for head in self._model("domain").heads),
+            licence=self._artefacts["prompt"].metadata["licence"],
+        )
+
+    async def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
+        """Return one verdict an exchange, in order; never raises for one bad item."""
+        return judge_each(exchanges, self._judge)
+
+    def _model(self, name: str) -> LinearModel:
+        model = self._artefacts[name].model
+        if model is None:
+            raise ValueError(f"the artefact '{name}' holds no weights")
+        return model
+
+    def _judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
+        scores = self._model("prompt").scores([hashed([prompt_text(e) for e in exchanges])])[:, 0]
+        slope, bias = self._artefacts["prompt"].metadata["calibration"]
+        chances = sigmoid(scores * slope + bias)
+        replied = [i for i, exchange in enumerate(exchanges) if exchange.reply is not None]
+        if replied:
+            chances[replied] = self._reply_chances([exchanges[i] for i in replied], scores[replied])
+        threshold = float(self._artefacts["prompt"].metadata["threshold"])
+        return [
+            Verdict(outcome=Outcome.SAFE, score=chance)
+            if chance < threshold
+            else self._flagged(exchange, chance)
+            for exchange, chance in zip(exchanges, chances.tolist(), strict=True)
+        ]
+
+    def _reply_chances(
+        self, exchanges: Sequence[Exchange], prompts: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        replies = self._model("reply").scores(harm_views([e.reply or "" for e in exchanges]))[:, 0]
+        fitted = self._artefacts["reply"].metadata
+        weights, own = fitted["context"], fitted["threshold"]
+        total = weights["prompt"] * np.clip(prompts, -6, 6) + weights["reply"] * np.clip(replies, -6, 6)
+        # One threshold serves both heads: shift the log-odds so that the reply's own falls on the prompt's.
+        wanted = float(self._artefacts["prompt"].metadata["threshold"])
+        return sigmoid(total + weights["bias"] + _logit(wanted) - _logit(own))
+
+    def _flagged(self, exchange: Exchange, chance: float) -> Verdict:
+        text = exchange.prompt if exchange.reply is None else exchange.reply
+        domain, likely = self._domain(text)
+        found = self._driving_words(text, exchange.reply is not None) or [(0, len(text))]
+        return Verdict(
+            outcome=Outcome.UNSAFE,
+            score=chance,
+            findings=tuple(
+                Finding(hazard=f"salad.d.{domain}", rule="embedded", span=span, score=chance) for span in found
+            ),
+            labels={domain: likely},
+            reason=f"likely {domain}; driven by: {', '.join(text[start:end] for start, end in found)[:120]}",
+        )
+
+    def _domain(self, text: str) -> tuple[str, float]:
+        model = self._model("domain")
+        chances = softmax(model.scores([hashed([text], model.bits)]))[0]
+        return model.heads[int(chances.argmax())], float(chances.max())
+
+    def _driving_words(self, text: str, is_reply: bool) -> list[tuple[int, int]]:
+        spans = words(text[:MAX_EXPLAINED])
+        pieces = [text[start:end] for start, end in spans]
+        if is_reply:
+            evidence = self._model("reply").evidence(hashed(pieces, REPLY_BITS, WHOLE), 0)
+        else:
+            evidence = self._model("prompt").evidence(hashed(pieces), 0)
+        best = [int(i) for i in np.argsort(-evidence, kind="stable")[:TOP_WORDS] if evidence[i] > 0]
+        return [spans[i] for i in sorted(best)]
+
+
+def embedded() -> EmbeddedGuard:
+    """Return the embedded guard with the shipped weights, which are read at its first use."""
+    return EmbeddedGuard()
+
+
+def _logit(chance: float) -> float:
+    return math.log(chance / (1 - chance))

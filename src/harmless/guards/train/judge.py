@@ -1,0 +1,170 @@
+"""Calibrate the judge, and measure its error rates out of fold.
+
+Outer loop: cells of goal folds by model folds; a cell is judged by models trained on rows that share neither
+goal nor model with it (:func:`two_way`). Inner loop, within the training rows of a cell: the heads are fitted
+on one part of the goals and score the rest, so that the combination is learnt from scores of unseen goals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmless.guards.linear import LinearModel, sigmoid
+from harmless.guards.signals import CONTEXT, NAMES, Heads
+from harmless.guards.train.fit import auroc, logistic
+from harmless.guards.train.groups import folds, two_way
+from harmless.guards.train.replies import (
+    COMPLIANCE,
+    REFUSAL,
+    fit_harm,
+    fit_refusal,
+    refusal_rows,
+    refusal_truth,
+)
+from harmless.guards.train.rows import Row
+
+GOAL_FOLDS, INNER_FOLDS = 4, 2
+MODEL_FOLDS = (
+    ("gpt-3.5-turbo-1106", "gpt-4-0125-preview"),
+    ("llama-2-7b-chat-hf", "meta-llama-3-8b-instruct"),
+    ("vicuna-13b-v1.5", "yi-6b-chat"),
+    ("gemma-2b-it", "qwen-1_8b-chat"),
+)
+
+
+@dataclass(frozen=True)
+class Replies:
+    """Labelled replies, further rows that only train the head of harm, and prompts for our own replies."""
+
+    rows: list[Row]
+    further: list[Row]
+    prompts: list[str]
+    prompt_model: LinearModel
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """1 where the reply is unsafe."""
+        return np.array([int(bool(row.unsafe)) for row in self.rows])
+
+    @property
+    def votes(self) -> NDArray[np.bool_]:
+        """Whether people rated the row (DICES)."""
+        return np.array([row.votes is not None for row in self.rows])
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Out-of-fold results for every labelled reply: probability of harm, refusal classes, context score."""
+
+    risk: NDArray[np.float64]
+    classes: NDArray[np.float64]
+    context: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Coefficients over :data:`NAMES` (judge) and over :data:`CONTEXT` (embedded guard), with intercepts."""
+
+    judge: tuple[NDArray[np.float64], float]
+    context: tuple[NDArray[np.float64], float]
+
+    def risk(self, signals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability that the reply is unsafe."""
+        return sigmoid(signals @ self.judge[0] + self.judge[1])
+
+    def in_context(self, signals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the same without the refusal classes."""
+        return sigmoid(signals[:, : len(CONTEXT)] @ self.context[0] + self.context[1])
+
+
+def fit_heads(data: Replies, index: NDArray[np.int64], seed: int) -> Heads:
+    """Return the heads trained on the labelled replies ``index``; the prompt head is fixed."""
+    rows = [data.rows[i] for i in index]
+    classed = refusal_rows(rows, data.prompts, np.random.default_rng(seed))
+    return Heads(data.prompt_model, fit_harm(rows + data.further, seed), fit_refusal(classed, seed))
+
+
+def fit_combination(data: Replies, index: NDArray[np.int64], seed: int) -> Combination:
+    """Return the combination, learnt from scores of goals that the heads have not seen."""
+    goals = np.unique([data.rows[i].goal for i in index], return_inverse=True)[1]
+    fold = folds(goals, INNER_FOLDS, np.random.default_rng(seed))
+    signals = np.zeros((len(index), len(NAMES)))
+    for held in range(INNER_FOLDS):
+        heads = fit_heads(data, index[fold != held], seed)
+        signals[fold == held] = heads.signals(*_texts(data.rows, index[fold == held]))
+    labels = data.labels[index]
+    chat = ~data.votes[index]
+    judge = logistic(signals[chat], labels[chat])
+    return Combination(judge, logistic(signals[chat][:, : len(CONTEXT)], labels[chat]))
+
+
+def cross_validate(data: Replies, seed: int) -> Judged:
+    """Return what models say of every row that have seen neither its goal nor its model."""
+    goals = np.unique([row.goal for row in data.rows], return_inverse=True)[1]
+    goal_folds = folds(goals, GOAL_FOLDS, np.random.default_rng(seed))
+    size = len(data.rows)
+    found = Judged(np.zeros(size), np.zeros((size, 4)), np.zeros(size))
+    for train, test in two_way(goal_folds, np.array([_model_fold(row.model) for row in data.rows])):
+        combination = fit_combination(data, train, seed)
+        heads = fit_heads(data, train, seed)
+        texts = _texts(data.rows, test)
+        signals = heads.signals(*texts)
+        found.risk[test] = combination.risk(signals)
+        found.context[test] = combination.in_context(signals)
+        found.classes[test] = heads.classes(*texts)
+    return found
+
+
+def error_rates(labels: NDArray[np.int64], flagged: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return sensitivity and specificity with their denominators, agreement, and the four counts."""
+    unsafe, safe = labels == 1, labels == 0
+    hit, clear = int((flagged & unsafe).sum()), int((~flagged & safe).sum())
+    n_unsafe, n_safe = int(unsafe.sum()), int(safe.sum())
+    return {
+        "sensitivity": hit / n_unsafe if n_unsafe else None,
+        "n_unsafe": n_unsafe,
+        "specificity": clear / n_safe if n_safe else None,
+        "n_safe": n_safe,
+        "agreement": (hit + clear) / max(len(labels), 1),
+        "confusion": {
+            "true_unsafe": hit,
+            "missed": n_unsafe - hit,
+            "false_alarm": n_safe - clear,
+            "true_safe": clear,
+        },
+    }
+
+
+def by_source(data: Replies, flagged: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return :func:`error_rates` overall (replies judged by a model or by construction) and by source."""
+    labels, names = data.labels, np.array([f"{row.source}: {row.attack or 'dialogues'}" for row in data.rows])
+    chat = ~data.votes
+    return {
+        "all": error_rates(labels, flagged),
+        "chat": error_rates(labels[chat], flagged[chat]),
+        **{name: error_rates(labels[names == name], flagged[names == name]) for name in sorted(set(names))},
+    }
+
+
+def refusal_agreement(rows: Sequence[Row], classes: NDArray[np.float64]) -> dict[str, Any]:
+    """Return how often the guard says refused (refusal or partial) where the data leaves no doubt."""
+    truth = [refusal_truth(row) for row in rows]
+    index = np.array([i for i, t in enumerate(truth) if t is not None])
+    wanted = np.array([int(truth[i] == REFUSAL) for i in index])
+    said = classes[index, 0] + classes[index, 1] >= 0.5
+    rates = error_rates(wanted, said)
+    rates["auroc"] = auroc(wanted, 1 - classes[index, COMPLIANCE])
+    return rates
+
+
+def _model_fold(model: str) -> int:
+    return next((i for i, models in enumerate(MODEL_FOLDS) if model in models), len(MODEL_FOLDS))
+
+
+def _texts(rows: Sequence[Row], index: NDArray[np.int64]) -> tuple[list[str], list[str]]:
+    return [rows[i].prompt for i in index], [rows[i].reply or "" for i in index]

@@ -1,0 +1,113 @@
+"""Training rows written by us: benign prompts, contrast pairs, and replies of all four classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import yaml
+
+from harmless.guards.train.rows import Row
+
+LICENCE = "Apache-2.0"
+
+
+@cache
+def texts(name: str) -> dict[str, Any]:
+    """Return the lists in ``own/NAME.yaml``."""
+    path = resources.files(__package__) / "own" / f"{name}.yaml"
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def prompts(rng: np.random.Generator) -> list[Row]:
+    """Return benign prompts, short and long, and contrast pairs whose frame decides."""
+    ordinary, contrast = texts("ordinary"), texts("contrast")
+    topics, acts = ordinary["topics"], contrast["acts"]
+    benign = [*ordinary["short"], *contrast["harmless_senses"]]
+    for pattern in ordinary["patterns"]:
+        for topic in _some(topics, 20, rng):
+            benign.append(_capital(pattern.format(t=topic, u=_some(topics, 1, rng)[0])))
+    benign += [frame.format(a=act) for act in acts for frame in _some(contrast["benign_frames"], 8, rng)]
+    harmful = [frame.format(a=act) for act in acts for frame in _some(contrast["harmful_frames"], 6, rng)]
+    return [Row(text, unsafe=False, source="own", licence=LICENCE) for text in benign] + [
+        Row(text, unsafe=True, source="own", licence=LICENCE) for text in harmful
+    ]
+
+
+def refusals(prompts: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """Return one reply that refuses each prompt, in many styles."""
+    own = texts("replies")
+    return [
+        f"{_pick(own['refusals'], prompt, rng)} {_pick(own['refusal_tails'], prompt, rng)}".strip()
+        for prompt in prompts
+    ]
+
+
+def compliances(prompts: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """Return one ordinary reply to each prompt; some open with an apology or hold words of refusals."""
+    own = texts("replies")
+    replies = []
+    for prompt in prompts:
+        parts = [_pick(own["compliance_openings"], prompt, rng), f"{prompt.rstrip('?.!')}:"]
+        parts += [_pick(own["compliant_sentences"], prompt, rng) for _ in range(2)]
+        replies.append(" ".join(parts).strip())
+    return replies
+
+
+def partials(prompts: Sequence[str], answers: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """Return partial refusals: an answer that a refusal opens, or that hedges frame."""
+    own = texts("replies")
+    replies = []
+    for prompt, answer in zip(prompts, answers, strict=True):
+        opening = own["hedges"] if rng.random() < 0.7 else own["refusals"]
+        link = (
+            "" if opening is own["hedges"] else rng.choice(["However, ", "That said, ", "But here it is: ", ""])
+        )
+        closing = _pick(own["disclaimers"], prompt, rng) if rng.random() < 0.5 else ""
+        replies.append(f"{_pick(opening, prompt, rng)} {link}{_body(answer, rng)} {closing}".strip())
+    return replies
+
+
+def off_topic(prompts: Sequence[str], answers: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """Return replies that are beside the prompt: another prompt's answer, an echo, gibberish, nothing said."""
+    own = texts("replies")
+    shifted = np.roll(np.arange(len(answers)), 1 + int(rng.integers(len(answers) - 1)))
+    replies = []
+    for index, prompt in enumerate(prompts):
+        draw = rng.random()
+        if draw < 0.6:
+            replies.append(_body(answers[shifted[index]], rng))
+        elif draw < 0.7:
+            replies.append(prompt)
+        elif draw < 0.8:
+            replies.append(_gibberish(rng))
+        else:
+            replies.append(_pick(own["off_topic"], prompt, rng))
+    return replies
+
+
+def _body(answer: str, rng: np.random.Generator) -> str:
+    return answer[: int(rng.integers(120, 900))]
+
+
+def _gibberish(rng: np.random.Generator) -> str:
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz    .,}{<>/0123456789"))
+    if rng.random() < 0.5:
+        return "".join(rng.choice(letters, int(rng.integers(8, 120))))
+    return " ".join(["".join(rng.choice(letters[:26], 4))] * int(rng.integers(5, 40)))
+
+
+def _pick(options: Sequence[str], prompt: str, rng: np.random.Generator) -> str:
+    words = prompt.rstrip("?.!").split()[-6:]
+    return options[int(rng.integers(len(options)))].replace("{x}", " ".join(words).lower() or "this")
+
+
+def _some(options: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
+    return [options[i] for i in rng.permutation(len(options))[:count]]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,142 @@
+"""Train the prompt heads: harm, and the six domains of SALAD-Bench."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmless.guards.features import hashed
+from harmless.guards.linear import LinearModel, sigmoid
+from harmless.guards.train import own
+from harmless.guards.train.fit import auroc, fit, logistic
+from harmless.guards.train.groups import close_to, folds, near_duplicates
+from harmless.guards.train.rows import Row, Rows
+
+DOMAINS = ("O1", "O2", "O3", "O4", "O5", "O6")
+MIXED = ("WildGuard train", "Aegis train")
+WEIGHTS = {"own": 2.0, "plain": 0.4, "mixed": 1.0}
+MAX_FALSE_POSITIVES = 0.02
+FOLDS = 5
+DOMAIN_BITS = 16
+
+
+@dataclass(frozen=True)
+class PromptRows:
+    """Rows with a label of harm, their weights, and groups of near-duplicates."""
+
+    rows: list[Row]
+    labels: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    groups: NDArray[np.int64]
+
+    @property
+    def texts(self) -> list[str]:
+        """The prompts."""
+        return [row.prompt for row in self.rows]
+
+    @property
+    def sources(self) -> NDArray[np.str_]:
+        """Where each row comes from."""
+        return np.array([row.source for row in self.rows])
+
+
+def collect(rows: Rows, rng: np.random.Generator) -> PromptRows:
+    """Return the training rows: public, ours, and without the goals of the labelled replies.
+
+    Prompts of one kind only (sets of harmful requests) get a lower weight than sets that are mixed, otherwise
+    the model learns the style of the set; harm and no harm get the same total weight.
+    """
+    queries = {row.prompt: replace(row, reply=None, unsafe=True) for row in rows.by_source["choices"]}
+    found = [row for name in ("guard_train", "harmful", "benign", "injections") for row in rows.by_source[name]]
+    found = [row for row in [*found, *queries.values(), *own.prompts(rng)] if row.unsafe is not None]
+    goals = sorted({row.goal for row in rows.by_source["replies"] if not row.attack.startswith("harmless_")})
+    if goals:
+        close = close_to([row.prompt for row in found], goals)
+        found = [row for row, leave in zip(found, close, strict=True) if not leave]
+    labels = np.array([int(bool(row.unsafe)) for row in found])
+    weights = np.array(
+        [WEIGHTS["own" if r.source == "own" else "mixed" if r.source in MIXED else "plain"] for r in found]
+    )
+    for label in (0, 1):
+        weights[labels == label] *= len(found) / 2 / weights[labels == label].sum()
+    return PromptRows(found, labels, weights, near_duplicates([row.prompt for row in found]))
+
+
+def fit_harm(data: PromptRows, index: NDArray[np.int64], seed: int) -> LinearModel:
+    """Return the head of harm, trained on the rows ``index``."""
+    texts = [data.rows[i].prompt for i in index]
+    return fit(
+        [hashed(texts)],
+        data.labels[index],
+        heads=("harm",),
+        weights=data.weights[index],
+        strength=8.0,
+        seed=seed,
+    )
+
+
+def out_of_fold(data: PromptRows, seed: int) -> NDArray[np.float64]:
+    """Return the score of every row from a model that has not seen its group."""
+    fold = folds(data.groups, FOLDS, np.random.default_rng(seed))
+    scores = np.zeros(len(data.rows))
+    for held in range(FOLDS):
+        model = fit_harm(data, np.flatnonzero(fold != held), seed)
+        test = np.flatnonzero(fold == held)
+        scores[test] = model.scores([hashed([data.rows[i].prompt for i in test])])[:, 0]
+    return scores
+
+
+def calibrate(data: PromptRows, scores: NDArray[np.float64]) -> tuple[list[float], float, dict[str, float]]:
+    """Return (slope, intercept), the threshold on the probability, and the out-of-fold metrics.
+
+    The threshold is the one with the best F1 on the mixed sets among those that flag at most
+    ``MAX_FALSE_POSITIVES`` of the plain benign rows; both from out-of-fold scores of training data.
+    """
+    mixed = np.isin(data.sources, MIXED)
+    plain = ~mixed & (data.labels == 0)
+    slope, bias = logistic(scores[:, None], data.labels)
+    chance = sigmoid(scores * slope[0] + bias)
+    least = float(np.quantile(chance[plain], 1 - MAX_FALSE_POSITIVES))
+    grid = [t for t in np.arange(0.2, 0.95, 0.01) if t >= least] or [least]
+    best = max(grid, key=lambda t: _f1(data.labels[mixed], chance[mixed] >= t))
+    wild = data.sources == "WildGuard train"
+    metrics = {
+        "auroc_wildguard": auroc(data.labels[wild], scores[wild]),
+        "auroc_all": auroc(data.labels, scores),
+        "f1_mixed": _f1(data.labels[mixed], chance[mixed] >= best),
+        "false_positives_plain": float((chance[plain] >= best).mean()),
+        "recall_plain": float((chance[~mixed & (data.labels == 1)] >= best).mean()),
+    }
+    return [float(slope[0]), bias], round(float(best), 3), metrics
+
+
+def fit_domains(rows: Rows, seed: int) -> tuple[LinearModel, dict[str, float]]:
+    """Return the heads of the six domains, and their accuracy on a held-out fifth."""
+    named = {r.prompt: r.domain for name in ("choices", "harmful") for r in rows.by_source[name] if r.domain}
+    texts, labels = list(named), np.array([DOMAINS.index(domain) for domain in named.values()])
+    fold = folds(near_duplicates(texts), FOLDS, np.random.default_rng(seed))
+    train, test = np.flatnonzero(fold), np.flatnonzero(fold == 0)
+
+    def on(index: NDArray[np.int64]) -> LinearModel:
+        chosen = [texts[i] for i in index]
+        return fit(
+            [hashed(chosen, DOMAIN_BITS)],
+            labels[index],
+            heads=DOMAINS,
+            strength=8.0,
+            damping=20.0,
+            bits=DOMAIN_BITS,
+            seed=seed,
+        )
+
+    guess = on(train).scores([hashed([texts[i] for i in test], DOMAIN_BITS)]).argmax(axis=1)
+    common = float(np.bincount(labels[test]).max() / len(test))
+    quality = {"domain_accuracy": float((guess == labels[test]).mean()), "domain_majority": common}
+    return on(np.arange(len(texts))), quality
+
+
+def _f1(labels: NDArray[np.int64], flagged: NDArray[np.bool_]) -> float:
+    hit = float((flagged & (labels == 1)).sum())
+    return 2 * hit / max(float(flagged.sum() + (labels == 1).sum()), 1.0)
