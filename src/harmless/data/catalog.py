@@ -62,7 +62,7 @@ class Lookup(Model):
     @model_validator(mode="before")
     @classmethod
     def _keys_as_text(cls, given: Any) -> Any:
-        """YAML reads the keys 0, 1 and true as numbers and truth values; data has them in all forms."""
+        """Keys of a map are compared as text, see :func:`as_key`."""
         if isinstance(given, Mapping) and "map" in given:
             return {**given, "map": {as_key(k): v for k, v in given["map"].items()}}
         return given
@@ -175,10 +175,11 @@ def entry(name: str) -> Entry:
 
 
 def as_key(value: Any) -> str:
-    """Return a label as text: 1, 1.0, "1" are one key, and so are true, True, "TRUE"."""
-    if isinstance(value, float) and value.is_integer():
+    """Return a label as text; 1, 1.0, "1", True, "TRUE" and "yes" are one key, as data and YAML have all."""
+    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
         value = int(value)
-    return str(value).strip().casefold()
+    text = str(value).strip().casefold()
+    return {"true": "1", "yes": "1", "false": "0", "no": "0"}.get(text, text)
 
 
 def is_non_commercial(licence: str) -> bool:

@@ -82,7 +82,7 @@ def looked_up(rule: Lookup | Any, fields: Fields) -> Any:
     if not isinstance(rule, Lookup):
         return rule
     if rule.any_of:
-        return any(as_key(fields.get(name, 0)) in ("1", "true") for name in rule.any_of)
+        return any(as_key(fields.get(name, 0)) == "1" for name in rule.any_of)
     value = fields.get(rule.by)
     if value is None:
         return None

@@ -48,6 +48,8 @@ def _load(entry: Entry, hub: Hub, folder: Path | None, config: str | None, split
             return datasets.load_dataset(**_files(hub))
         revision = {} if folder else {"revision": hub.revision}
         return datasets.load_dataset(where, config, split=split, data_dir=hub.data_dir, **revision)
+    except ImportError:  # what datasets needs only for plain addresses
+        raise MissingExtraError("Reading a file by its address", "data") from None
     except (datasets.exceptions.DatasetGenerationError, datasets.exceptions.DataFilesNotFoundError) as error:
         cause = error.__cause__ or error
         raise BadFileError(where, f"It cannot be read: {_first_line(cause)}") from None

@@ -87,12 +87,12 @@ def load(
     """
     wanted = entry(name)
     file = path is not None and not Path(path).is_dir()
+    origin = _place(wanted) if path is None else str(path)
     if file:
         parts = [(str(each), read_rows(each)) for each in _matching(Path(str(path)))]
     else:
         folder = None if path is None else Path(path)
-        parts = [(_place(wanted), read_hub(wanted, folder=folder, config=config, split=split))]
-    origin = _place(wanted) if path is None else str(path)
+        parts = [(origin, read_hub(wanted, folder=folder, config=config, split=split))]
     loading = _Loading(wanted, split if file else None)
     items = tuple(islice(loading.items(parts), limit))
     if not items:
