@@ -13,15 +13,16 @@ from typing import Any
 import anyio
 
 from harmless import __version__, guards, taxonomy
+from harmless.check import metrics
 from harmless.check.early import EarlyStop
 from harmless.check.grades import grade
-from harmless.check.outcomes import ROLES
+from harmless.check.outcomes import ROLES, roles_of
 from harmless.check.plan import Budget, Plan, in_scope
-from harmless.check.runner import Progress, Runner
+from harmless.check.runner import Progress, Runner, judges_of
 from harmless.check.summary import Summary
-from harmless.core import Guard, Policy, Sampling, Target, digest
+from harmless.core import Expect, Guard, LogProbTarget, Policy, Sampling, Target, digest
 from harmless.data import Suite
-from harmless.errors import UnreachableError
+from harmless.errors import UnreachableError, UsageError
 from harmless.evidence import RunRecord, Store, now, run_lock
 
 
@@ -30,7 +31,9 @@ class CheckOptions:
     """How a check is done, beside target, suite and policy.
 
     ``samples`` asks each prompt that often; ``stop_early`` skips prompts of hazards that are settled;
-    ``fresh`` starts a new run although the same command has one.
+    ``fresh`` starts a new run although the same command has one. ``likelihood`` compares options by the
+    target's log-probabilities where the suite's metric wants that and the target gives them; without it
+    letters are read.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -39,6 +42,7 @@ class CheckOptions:
     budget: Budget = field(default_factory=Budget)
     stop_early: bool = False
     fresh: bool = False
+    likelihood: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,13 @@ class Start:
     made: int
 
 
-def load_judges(spec: str, policy: Policy) -> dict[str, Guard]:
-    """Return the guards of the roles in a check: that of ``spec`` for harm, and ``refusal``."""
+def load_judges(spec: str, policy: Policy, suite: Suite | None = None) -> dict[str, Guard]:
+    """Return the guards of the roles in a check: that of ``spec`` for harm, and ``refusal``.
+
+    None are loaded for a suite that has only questions with options.
+    """
+    if suite and not any(set(ROLES) & set(roles_of(prompt)) for prompt in suite.prompts):
+        return {}
     return {"harm": guards.load(spec, policy), "refusal": guards.load("refusal", policy)}
 
 
@@ -73,22 +82,17 @@ async def check(
     (failed attempts are made again).
 
     Args:
-        judges: the guard of each role, ``harm`` and ``refusal``; see :func:`load_judges`.
+        judges: the guard of each role that the suite needs, ``harm`` and ``refusal``; see :func:`load_judges`.
         started: called once before the first prompt is asked.
         observe: called with the live counts after every batch.
 
     Raises:
+        UsageError: a question without options, or a suite that needs likelihoods that the target does not give.
         UnreachableError: the target only fails, or not one reply could be assessed.
         EvidenceError: the store cannot be written, or another process works on the run.
     """
     options = options or CheckOptions()
-    plan = Plan(
-        suite=suite.name,
-        prompts=in_scope(suite, policy).prompts,
-        sampling=options.sampling,
-        samples=options.samples,
-        order_seed=options.order_seed,
-    )
+    plan = _plan(in_scope(suite, policy), target, options)
     run, resumed = _run(store, plan, target, judges, policy, options)
     with run_lock(store.path.parent, run.id):
         started(Start(run, plan, resumed, store.counts(run.id)[1]))
@@ -98,13 +102,37 @@ async def check(
         )
         await _ask(runner, store, run.id)
     summary = grade(store, store.run(run.id))
-    if summary.unsafe.n + summary.over_refusal.n == 0:
+    if summary.unsafe.n + summary.over_refusal.n + sum(measure.n for measure in summary.measures) == 0:
         causes = "; ".join(f"{cause} ({count})" for cause, count in summary.causes.items())
         raise UnreachableError(
             f"Nothing could be assessed: {causes or 'no prompt was asked'}.",
             f"Look at the causes, then run the same command again (run {run.id}).",
         )
     return summary
+
+
+def _plan(suite: Suite, target: Target, options: CheckOptions) -> Plan:
+    questions = [prompt for prompt in suite.prompts if prompt.expect is Expect.CHOOSE]
+    if bare := next((prompt for prompt in questions if not prompt.options), None):
+        raise UsageError(
+            f"The question '{bare.id}' has no options to choose from.", "Use a set of the catalog."
+        )
+    by_likelihood = options.likelihood and metrics.entry(suite.metric).likelihood
+    likelihood = by_likelihood and isinstance(target, LogProbTarget)
+    if not likelihood and any(not prompt.conversation for prompt in questions):
+        raise UsageError(
+            f"{suite.name} compares the likelihood of texts, which {target.info.name} does not give.",
+            "Check embedded, embedded:FILE.gguf or hf:PATH.",
+        )
+    return Plan(
+        suite=suite.name,
+        prompts=suite.prompts,
+        sampling=options.sampling,
+        samples=options.samples,
+        order_seed=options.order_seed,
+        likelihood=likelihood,
+        metric=suite.metric,
+    )
 
 
 async def _ask(runner: Runner, store: Store, run: str) -> None:
@@ -127,7 +155,7 @@ def _run(
     store: Store, plan: Plan, target: Target, judges: Mapping[str, Guard], policy: Policy, options: CheckOptions
 ) -> tuple[RunRecord, bool]:
     """Return the run of this command and whether it was there before."""
-    infos = {role: judges[role].info for role in ROLES}
+    infos = judges_of(plan, judges)
     key = digest(plan.hash, target.info.identity, infos, policy, options.stop_early, length=24)
     found = None if options.fresh else store.latest_with_key(key)
     if found:
@@ -144,21 +172,33 @@ def _run(
         guards=infos,
         policy=policy,
         sampling=plan.sampling,
-        options=_provenance(plan, judges["harm"], options),
+        options=_provenance(plan, judges.get("harm"), options),
     )
     store.add_run(run, plan.prompts)
     store.add_event(run.id, "started")
     return run, False
 
 
-def _provenance(plan: Plan, judge: Guard, options: CheckOptions) -> dict[str, Any]:
+def _provenance(plan: Plan, judge: Guard | None, options: CheckOptions) -> dict[str, Any]:
     """Return what grading and reproducing a run need beside its own columns."""
     return {
         "samples": plan.samples,
         "order_seed": plan.order_seed,
+        "metric": plan.metric,
+        "likelihood": plan.likelihood,
         "stop_early": options.stop_early,
-        "judge_error_rates": getattr(judge, "error_rates", None),
+        "judge_error_rates": _error_rates(judge),
         "taxonomy": taxonomy.load().version,
         "version": __version__,
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
+
+
+def _error_rates(judge: Guard | None) -> dict[str, float] | None:
+    """Return what the judge says of its errors, under the names of :class:`harmless.stats.ErrorRates`."""
+    known: Mapping[str, float] | None = getattr(judge, "error_rates", None)
+    if not known:
+        return None
+    counts = {"positives": "n_unsafe", "negatives": "n_safe"}
+    names = ("sensitivity", "positives", "specificity", "negatives")
+    return {name: known[name if name in known else counts[name]] for name in names}
