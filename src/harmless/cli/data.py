@@ -51,7 +51,7 @@ def list_(*, kind: Kind | None = None, commercial: bool = False, json: bool = Fa
         table.add_column(column)
     if kind in (None, Kind.PROMPTS):
         for name, (_, _, about) in BUILTIN.items():
-            table.add_row(name, f"Built in: {about}", "prompts", "", "refusal", "Apache-2.0", "")
+            table.add_row(name, f"Built in: {about}", "prompts", "", "safety", "Apache-2.0", "")
     for each in entries:
         rows = "" if each.rows is None else f"{each.rows:,}"
         table.add_row(each.name, each.title, each.kind, rows, each.metric, each.licence, _marks(each))

@@ -5,7 +5,8 @@ Three ways, each looking only at what the ones before have not found:
 - *exact*: equal after normalisation (NFKC, case, punctuation and white space do not count);
 - *near*: the sets of character 5-grams have a Jaccard index of at least 0.6. Candidates come from MinHash with
   256 permutations in 64 bands (Broder 1997; the library rensa); the likeliest are verified on the sets
-  themselves, so there are no false hits. The bands miss about 1 in 7,000 pairs at the threshold, fewer above;
+  themselves, so there are no false hits. The bands miss about 1 in 7,000 pairs at the threshold, fewer above,
+  more below (1 in 60 at 0.5);
 - *alike*: the cosine of two embeddings reaches a threshold. The default embedding is TF-IDF over words, which
   finds re-ordered and re-framed texts but no paraphrase in other words; give a sentence encoder for those.
 """

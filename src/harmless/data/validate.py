@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -126,13 +126,23 @@ def _twins(harmful: str, benign: str) -> Iterator[str]:
 
 
 def _near(rows: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[Problem]:
-    """Yield near-duplicates between pairs; all are compared, as a file of twins has some hundreds."""
+    """Yield near-duplicates between pairs, all of them.
+
+    Two sets with a Jaccard index of at least t share one of the rarest n - t n + 1 members of either (prefix
+    filter; Bayardo et al. 2007), so only sets that do are compared.
+    """
     sides = [(line, row["id"], grams(last_text(row[s]))) for line, row in rows for s in ("harmful", "benign")]
-    for (_, one, a), (line, other, b) in combinations(sides, 2):
-        if one != other and min(len(a), len(b)) >= NEAR * max(len(a), len(b)):
-            score = jaccard(a, b)
-            if score >= NEAR:
-                yield Problem(f"It is a near-duplicate of {one} (Jaccard index {score:.2f}).", other, line)
+    common = Counter(gram for *_, each in sides for gram in each)
+    holders: dict[str, list[int]] = defaultdict(list)
+    for place, (line, id, ours) in enumerate(sides):
+        rare = sorted(ours, key=lambda gram: (common[gram], gram))[: len(ours) - ceil(NEAR * len(ours)) + 1]
+        for candidate in sorted({place for gram in rare for place in holders[gram]}):
+            _, other, theirs = sides[candidate]
+            score = jaccard(ours, theirs)
+            if other != id and score >= NEAR:
+                yield Problem(f"It is a near-duplicate of {other} (Jaccard index {score:.2f}).", id, line)
+        for gram in rare:
+            holders[gram].append(place)
 
 
 def _coverage(rows: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
