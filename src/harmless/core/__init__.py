@@ -1,5 +1,6 @@
 """The words of the project as frozen models: no I/O, no other layer."""
 
+from harmless.core.completion import Completion, CompletionTarget, ModelInput, Token
 from harmless.core.conversation import Conversation, Message, Role, user
 from harmless.core.exchange import Exchange
 from harmless.core.hashing import digest
@@ -11,6 +12,8 @@ from harmless.core.sampling import Sampling
 from harmless.core.verdict import Finding, Outcome, Verdict
 
 __all__ = [
+    "Completion",
+    "CompletionTarget",
     "Conversation",
     "Exchange",
     "Expect",
@@ -21,6 +24,7 @@ __all__ = [
     "GuardRule",
     "LogProbTarget",
     "Message",
+    "ModelInput",
     "Outcome",
     "Policy",
     "Prompt",
@@ -30,6 +34,7 @@ __all__ = [
     "Sampling",
     "Target",
     "TargetInfo",
+    "Token",
     "Usage",
     "Verdict",
     "digest",
