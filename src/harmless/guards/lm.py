@@ -16,10 +16,13 @@ from pydantic import Field, ValidationError
 
 from harmless import targets
 from harmless.core import (
+    Completion,
+    CompletionTarget,
     Exchange,
     Finding,
     GuardInfo,
     Message,
+    ModelInput,
     Outcome,
     Reply,
     ReplyStatus,

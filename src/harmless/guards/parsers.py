@@ -127,9 +127,8 @@ class Fields(Model):
         level = self.levels.get(said.get(self.prompt if side == "prompt" else self.reply, ""))
         if level is None:
             return _unread(text)
-        labels = {
-            name: float(said[name] == yes) for name, yes in self.labels.items() if said.get(name) != "n/a"
-        }
+        told = {name: yes for name, yes in self.labels.items() if said.get(name, "n/a") != "n/a"}
+        labels = {name: float(said[name] == yes) for name, yes in told.items()}
         score = self._rated(said) if self.rating else (level if 0 < level < 1 else None)
         if self.rating and score is None:
             return _unread(text)
