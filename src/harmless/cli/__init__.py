@@ -27,6 +27,7 @@ COMMANDS = {
     "report": ("harmless.cli.report:report", "Write the report of a run, or of two."),
     "generate": ("harmless.cli.generate:generate", "Let a target answer the prompts of a file."),
     "guard": ("harmless.cli.guard:guard", "List guards, judge files with them, train them."),
+    "data": ("harmless.cli.data:data", "List, show, compare and validate data sets."),
     "hazards": ("harmless.cli.hazards:hazards", "Show the taxonomy, its mappings and coverage."),
     "models": ("harmless.cli.models:models", "Fetch and find the bundled model."),
     "policy": ("harmless.cli.policy:policy", "Print the default policy, or check a policy file."),

@@ -14,14 +14,14 @@ from rich.table import Table
 from harmless.cli.console import err, out, print_json
 from harmless.core import Prompt
 from harmless.data import hub
-from harmless.data.catalog import Entry, Kind, catalog
+from harmless.data.catalog import Card, Entry, Kind, catalog
 from harmless.data.overlap import NEAR, Overlap
 from harmless.data.overlap import overlap as find_overlap
 from harmless.data.rows import Item, Labelled
 from harmless.data.sets import DataSet, counted, load
 from harmless.data.similar import encoder
 from harmless.data.sources import texts_of
-from harmless.data.suites import BUILTIN
+from harmless.data.suites import BUILTIN, load_suite
 from harmless.data.validate import validate as find_problems
 from harmless.report.text import visible
 
@@ -74,8 +74,8 @@ def show(
 
     Args:
         name: a name of `harmless data list`.
-        path: a file in the published schema, or a folder that is a clone of the hub's repository; default is
-            the hub.
+        path: for a public set, a file in the published schema, or a folder that is a clone of the hub's
+            repository; default is the hub.
         config: the hub's configuration, if not the usual one.
         split: the hub's split, if not the usual one.
         samples: how many rows to show.
@@ -83,9 +83,12 @@ def show(
         json: print one JSON document instead of tables.
     """
     hub.quiet()
-    if path is None and not json:
+    if path is None and name not in BUILTIN and not json:
         err.print(f"Reading {name} from the hub ...")
-    found = load(name, path=path, config=config, split=split)
+    if name in BUILTIN and path is None:
+        found = _built_in(name)
+    else:
+        found = load(name, path=path, config=config, split=split)
     rows = [_sample(item, reveal) for item in _spread(found.items, samples)]
     if json:
         print_json({**_summary(found), "samples": rows})
@@ -151,6 +154,18 @@ def validate(file: Path | None = None, /, *, part: bool = False, json: bool = Fa
             f"{len(problems) or 'No'} problem{'' if len(problems) == 1 else 's'} in {file or 'the twins'}."
         )
     return 1 if problems else 0
+
+
+def _built_in(name: str) -> DataSet:
+    about = Entry(
+        name=name,
+        family="built in",
+        title=f"{name}: {BUILTIN[name][2]}",
+        columns=(),
+        licence="Apache-2.0",
+        card=Card(measures="Harm and over-refusal on the same topics."),
+    )
+    return DataSet(about, load_suite(name).prompts, "this package")
 
 
 def _marks(each: Entry) -> str:

@@ -138,7 +138,7 @@ def _csv_rows(path: Path, text: str, delimiter: str = ",") -> Iterator[Row]:
                 )
             yield reader.line_num, {k: v or None for k, v in row.items()}
     except csv.Error as error:
-        raise BadFileError(path, f"Not CSV: {error}.", line=reader.line_num) from None
+        raise BadFileError(path, f"Not CSV: {error}.", line=reader.reader.line_num) from None
 
 
 def _tsv_rows(path: Path, text: str) -> Iterator[Row]:

@@ -81,6 +81,14 @@ def test_show_gives_one_document(capsys: pytest.CaptureFixture[str], salad: Path
     assert "Secret" not in json.dumps(found)
 
 
+def test_the_built_in_suites_can_be_shown_too(capsys: pytest.CaptureFixture[str]) -> None:
+    run("show", "quick", "--json", "--samples", 0)
+    found = printed(capsys)
+    assert found["labels"] == {"to answer": 86, "to refuse": 66}
+    assert found["by"]["domain"]["O5: Malicious Use"] == 52
+    assert found["samples"] == []
+
+
 def test_a_non_commercial_row_marks_the_set(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "a", "source": "s", "licence": "CC-BY-NC-4.0"}\n')
