@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
 
 from harmless.core import Conversation, Reply, Sampling, TargetInfo, Usage, digest
+from harmless.core.completion import Completion, ModelInput
 from harmless.errors import BadFileError, UnreachableError, UsageError
 from harmless.targets import models
+from harmless.targets.logprobs import tokens_of
 from harmless.targets.options import TargetOptions
 from harmless.targets.speech import lines, spoken
+
+T = TypeVar("T")
 
 #: Conversations at once: the fastest on 2 cores of 8, 16 and 32, which differ by 5 %; costs 23 MB each.
 SLOTS = 16
@@ -67,17 +72,25 @@ class EmbeddedTarget:
 
     async def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """Return one reply a conversation, in order; what does not fit the context is an error."""
-        replies: list[Reply | None] = [None] * len(conversations)
+        return await self._each([partial(self._ask, each, sampling) for each in conversations])
 
-        async def ask(i: int) -> None:
-            replies[i] = await run_sync(
-                self._ask, conversations[i], sampling, limiter=self._free, abandon_on_cancel=True
-            )
+    async def complete(
+        self, inputs: Sequence[ModelInput], sampling: Sampling, top_logprobs: int = 0
+    ) -> list[Completion]:
+        """Return one completion an input, in order; see :class:`CompletionTarget`."""
+        return await self._each([partial(self._complete, each, sampling, top_logprobs) for each in inputs])
+
+    async def _each(self, asks: Sequence[Callable[[], T]]) -> list[T]:
+        """Return what each of ``asks`` returns, in order, with every slot busy."""
+        found: dict[int, T] = {}
+
+        async def one(i: int) -> None:
+            found[i] = await run_sync(asks[i], limiter=self._free, abandon_on_cancel=True)
 
         async with anyio.create_task_group() as tasks:
-            for i in range(len(conversations)):
-                tasks.start_soon(ask, i)
-        return [reply for reply in replies if reply is not None]
+            for i in range(len(asks)):
+                tasks.start_soon(one, i)
+        return [found[i] for i in range(len(asks))]
 
     async def log_probability(
         self, conversation: Conversation, continuations: Sequence[str]
@@ -115,6 +128,17 @@ class EmbeddedTarget:
         except (RuntimeError, ValueError) as error:
             return Reply.error(_first_line(error), time.perf_counter() - started)
         return _understand(answer, sampling, time.perf_counter() - started)
+
+    def _complete(self, asked: ModelInput, sampling: Sampling, top: int) -> Completion:
+        started, engine = time.perf_counter(), self.engine
+        if engine is None:
+            return Completion.of(Reply.error("the target is closed"))
+        try:
+            answer = _answered(engine, asked, {**_decoding(sampling), **_scores(asked, top)})
+        except (RuntimeError, ValueError) as error:
+            return Completion.of(Reply.error(_first_line(error), time.perf_counter() - started))
+        reply = _understand(answer, sampling, time.perf_counter() - started)
+        return Completion.of(reply, tokens_of(answer["choices"][0]) if "choices" in answer else ())
 
     def _score(self, conversation: Conversation, text: str) -> list[float]:
         engine, request = self.engine, _forced(text)
@@ -191,7 +215,10 @@ def _start(path: Path, slots: int, context: int, device: str) -> Any:
             # The engine insists on listening; a socket in a private folder that is gone at once is no door.
             params.hostnames = [str(Path(private) / "engine.sock")]
         try:
-            return xllamacpp.Server(params)
+            engine = xllamacpp.Server(params)
+            # Closing an engine whose loop does not run yet would wait for ever; one token shows that it runs.
+            engine.handle_completions({"prompt": "\n", "max_tokens": 1})
+            return engine
         except RuntimeError:
             raise BadFileError(
                 path,
@@ -206,8 +233,29 @@ def _threads() -> int:
 
 
 def _request(conversation: Conversation, sampling: Sampling) -> dict[str, Any]:
+    return {"messages": lines(conversation, sampling), **_decoding(sampling)}
+
+
+def _answered(engine: Any, asked: ModelInput, decoding: dict[str, Any]) -> dict[str, Any]:
+    """Return the engine's answer to an exact input, that to raw text in the form of a chat's."""
+    if asked.text is None:
+        request = {"messages": [dict(each) for each in asked.messages], **decoding}
+        return dict(engine.handle_chat_completions({**request, "chat_template_kwargs": dict(asked.template)}))
+    asked.text.encode()
+    answer = dict(engine.handle_completions({"prompt": asked.text, **decoding}))
+    for choice in answer.get("choices", ()):
+        choice["message"] = {"content": choice["text"]}
+    return answer
+
+
+def _scores(asked: ModelInput, top: int) -> dict[str, Any]:
+    if not top:
+        return {}
+    return {"logprobs": top} if asked.text is not None else {"logprobs": True, "top_logprobs": top}
+
+
+def _decoding(sampling: Sampling) -> dict[str, Any]:
     return {
-        "messages": lines(conversation, sampling),
         "max_tokens": sampling.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,

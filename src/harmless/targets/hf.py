@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from harmless.core import Conversation, Reply, Sampling, TargetInfo, Usage, digest
+from harmless.core.completion import Completion, ModelInput, Token
 from harmless.errors import BadFileError, MissingExtraError, UnreachableError, UsageError
 from harmless.targets.options import TargetOptions
 from harmless.targets.speech import lines, spoken
@@ -66,7 +68,16 @@ class HfTarget:
 
     async def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """Return one reply a conversation, in order; what does not fit the context is an error."""
-        return await run_sync(self._reply, conversations, sampling, limiter=self._turn)
+        prompts = [partial(self._prompt, each, sampling) for each in conversations]
+        return await run_sync(self._reply, prompts, sampling, limiter=self._turn)
+
+    async def complete(
+        self, inputs: Sequence[ModelInput], sampling: Sampling, top_logprobs: int = 0
+    ) -> list[Completion]:
+        """Return one completion an input, in order; see :class:`CompletionTarget`."""
+        prompts = [partial(self._exact, each) for each in inputs]
+        replies = await run_sync(self._reply, prompts, sampling, top_logprobs, limiter=self._turn)
+        return [Completion.of(reply) for reply in replies]
 
     async def log_probability(
         self, conversation: Conversation, continuations: Sequence[str]
@@ -81,21 +92,23 @@ class HfTarget:
         """Give back the model and its memory."""
         self._model = None
 
-    def _reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
+    def _reply(
+        self, makers: Sequence[Callable[[], list[int]]], sampling: Sampling, top: int = 0
+    ) -> list[Reply]:
         replies: dict[int, Reply] = {}
         prompts: dict[int, list[int]] = {}
-        for i, conversation in enumerate(conversations):
+        for i, make in enumerate(makers):
             try:
-                prompts[i] = self._prompt(conversation, sampling)
+                prompts[i] = make()
             except ValueError as error:
                 replies[i] = Reply.error(str(error))
         for batch in self._batches(prompts, sampling):
             try:
-                answers = self._generate([prompts[i] for i in batch], sampling)
+                answers = self._generate([prompts[i] for i in batch], sampling, top)
             except RuntimeError as error:  # torch's out-of-memory errors are of this kind
                 answers = [Reply.error(_first_line(error))] * len(batch)
             replies |= zip(batch, answers, strict=True)
-        return [replies[i] for i in range(len(conversations))]
+        return [replies[i] for i in range(len(makers))]
 
     def _score(self, conversation: Conversation, continuations: Sequence[str]) -> list[list[float]]:
         import torch
@@ -119,15 +132,27 @@ class HfTarget:
 
     def _prompt(self, conversation: Conversation, sampling: Sampling) -> list[int]:
         """Return the tokens of a conversation; ValueError if they do not fit or the template refuses it."""
+        return self._templated(lines(conversation, sampling), {})
+
+    def _exact(self, asked: ModelInput) -> list[int]:
+        """Return the tokens of an exact input; ValueError as for a conversation."""
+        if asked.text is None:
+            return self._templated([dict(each) for each in asked.messages], asked.template)
+        asked.text.encode()
+        return self._fitting(self._tokenizer(asked.text)["input_ids"])
+
+    def _templated(self, messages: list[Any], further: Mapping[str, Any]) -> list[int]:
         from jinja2 import TemplateError
 
         try:
             text = self._tokenizer.apply_chat_template(
-                lines(conversation, sampling), tokenize=False, add_generation_prompt=True
+                messages, tokenize=False, add_generation_prompt=True, **further
             )
-        except TemplateError as error:
+        except (TemplateError, TypeError) as error:  # a template that wants text gets parts, or the other way
             raise ValueError(f"the chat template refuses the conversation: {error}") from None
-        tokens = self._tokens(text)
+        return self._fitting(self._tokens(text))
+
+    def _fitting(self, tokens: list[int]) -> list[int]:
         if self._context and len(tokens) >= self._context:
             raise ValueError(f"context overflow: {len(tokens)} tokens, the context holds {self._context}")
         return tokens
@@ -140,7 +165,7 @@ class HfTarget:
         yield from (together[start : start + size] for start in range(0, len(together), size))
         yield from ([i] for i, tokens in prompts.items() if len(tokens) > room)
 
-    def _generate(self, prompts: list[list[int]], sampling: Sampling) -> list[Reply]:
+    def _generate(self, prompts: list[list[int]], sampling: Sampling, top: int) -> list[Reply]:
         import torch
 
         started = time.perf_counter()
@@ -157,10 +182,36 @@ class HfTarget:
                 stop_strings=list(sampling.stop) or None,
                 tokenizer=self._tokenizer,
                 pad_token_id=self._tokenizer.pad_token_id,
+                return_dict_in_generate=True,
+                output_logits=top > 0,
             )
         latency_s = time.perf_counter() - started
-        rows = zip(prompts, made[:, width:].tolist(), strict=True)
-        return [self._understand(prompt, tokens, sampling, latency_s) for prompt, tokens in rows]
+        rows = zip(prompts, made.sequences[:, width:].tolist(), strict=True)
+        replies = [self._understand(prompt, tokens, sampling, latency_s) for prompt, tokens in rows]
+        if not top:
+            return replies
+        chosen = made.sequences[:, width:]
+        return [
+            Completion.of(reply, self._likely(made.logits, chosen, i, (reply.usage.completion_tokens, top)))
+            for i, reply in enumerate(replies)
+        ]
+
+    def _likely(self, logits: Any, chosen: Any, row: int, counts: tuple[int, int]) -> list[Token]:
+        """Return the tokens of one row, with the most likely ones in their places; ``counts`` of both."""
+        tokens = []
+        for place in range(counts[0]):
+            every = logits[place][row].float().log_softmax(dim=-1)
+            best = every.topk(min(counts[1], every.shape[-1]))
+            texts = [self._tokenizer.decode([token]) for token in best.indices.tolist()]
+            token = int(chosen[row, place])
+            tokens.append(
+                Token(
+                    text=self._tokenizer.decode([token]),
+                    logprob=float(every[token]),
+                    top=tuple(zip(texts, best.values.tolist(), strict=True)),
+                )
+            )
+        return tokens
 
     def _understand(self, prompt: list[int], tokens: list[int], sampling: Sampling, latency_s: float) -> Reply:
         ends = self._model.generation_config.eos_token_id
