@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.busy(-1)
 
     def _answer(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
+        sent = self.rfile.read(int(self.headers.get("content-length", 0)))
+        form = "urlencoded" in self.headers.get("content-type", "")
+        body = dict(parse_qsl(sent.decode())) if form else json.loads(sent or b"{}")
         headers = {name.lower(): value for name, value in self.headers.items()}
         answer = self.server.take(Asked(self.path, headers, body, time.monotonic()))
         time.sleep(answer.delay_s)
