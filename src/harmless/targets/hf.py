@@ -33,8 +33,8 @@ class HfTarget:
 
     Args:
         name, revision: its identity.
-        model: a ``transformers`` model for causal language modelling, on its device.
-        tokenizer: its tokenizer, with a chat template.
+        loaded: a ``transformers`` model for causal language modelling on its device, and its tokenizer,
+            which has a chat template.
         batch_size: conversations in one call of the model.
         context: tokens of one conversation with its reply; None asks the model's configuration.
     """
@@ -168,6 +168,8 @@ class HfTarget:
     def _generate(self, prompts: list[list[int]], sampling: Sampling, top: int) -> list[Reply]:
         import torch
 
+        if self._model is None:
+            raise RuntimeError("the target is closed")
         started = time.perf_counter()
         inputs = self._tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self._model.device)
         width = inputs["input_ids"].shape[1]
