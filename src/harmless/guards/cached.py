@@ -37,11 +37,12 @@ class Cached:
     async def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
         """Return one verdict an exchange, in order; the guard sees each unknown exchange once."""
         keys = [digest(exchange) for exchange in exchanges]
-        unknown = {key: e for key, e in zip(keys, exchanges, strict=True) if key not in self._kept}
+        # Taken out before others, or a batch larger than the cache, can make it forget.
+        known = {key: _free(self._kept[key]) for key in keys if key in self._kept}
+        unknown = {key: e for key, e in zip(keys, exchanges, strict=True) if key not in known}
         judged = await shared.judge_safely(self._part.guard, list(unknown.values()))
         fresh = dict(zip(unknown, map(self._part.ruled, judged), strict=True))
-        # Taken before anything is forgotten: a batch may be larger than the cache.
-        known = {key: fresh.get(key) or _free(self._kept[key]) for key in keys}
+        known |= fresh
         for key in keys:
             self._keep(key, fresh.get(key))
         verdicts = []

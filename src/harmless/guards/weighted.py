@@ -12,7 +12,7 @@ from harmless.guards.parts import LEVEL, Part
 
 
 class Weighted:
-    """Unsafe if the weighted mean of the scores is at least 0.5.
+    """Unsafe if the weighted mean of the scores is at least 0.5, whatever the parts' own thresholds.
 
     Weights are shared anew among the parts that see an exchange. What a part leaves unassessed is between 0 and
     1: the outcome is what it is for both, and unassessed if that differs. The score is then the mean with the

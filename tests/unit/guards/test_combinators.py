@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import anyio
@@ -367,6 +367,30 @@ def test_the_cache_is_bounded_and_forgets_what_was_unused_for_longest() -> None:
 def test_a_batch_may_be_larger_than_the_cache() -> None:
     guard = Cached(Part(Told(0)), size=1)
     assert [v.score for v in judge(guard, "0.1", "0.2", "0.3", "0.1")] == [0.1, 0.2, 0.3, 0.1]
+
+
+class Slow(Told):
+    """Lets others go first."""
+
+    async def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
+        await anyio.sleep(0.001 * len(exchanges))
+        return await super().judge(exchanges)
+
+
+def test_what_one_caller_needs_another_cannot_make_forgotten() -> None:
+    guard, found = Cached(Part(Slow(0)), size=1), list[list[Verdict]]()
+
+    async def ask(*prompts: str) -> None:
+        found.append(await guard.judge(asked(*prompts)))
+
+    async def run() -> None:
+        await ask("0.1")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, "0.1", "0.2", "0.3")
+            tasks.start_soon(ask, "0.4")
+
+    anyio.run(run)
+    assert [[each.score for each in verdicts] for verdicts in found] == [[0.1], [0.4], [0.1, 0.2, 0.3]]
 
 
 @settings(deadline=None)
