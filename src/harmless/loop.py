@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harmless import guards, report
@@ -40,8 +40,10 @@ async def make_harmless(
     """Check ``target``, put ``guard`` in front of it, check again on the same prompts, write the report.
 
     The second check sees the replies of the first one where the guard lets a prompt pass, so the comparison
-    is of the guard alone. Raises what :func:`harmless.check.check` raises.
+    is of the guard alone. Questions with options are answered by letter, as a guard changes no likelihood.
+    Raises what :func:`harmless.check.check` raises.
     """
+    options = replace(options, likelihood=False)
     before = await check(target, suite, policy, store, judges, options, started=started, observe=observe)
     guarded = GuardedTarget(guards.load(guard, policy), RecordedTarget(target, store), policy)
     after = await check(guarded, suite, policy, store, judges, options, started=started, observe=observe)

@@ -37,18 +37,23 @@ def compare(store: Store, before: str, after: str) -> Comparison:
     _refuse_unlike(*runs)
     first, second = (observe(store, run) for run in runs)
     summaries = summarise(first, store.state(runs[0].id)), summarise(second, store.state(runs[1].id))
-    unsafe, refused = _pairs(first, second, Expect.REFUSE), _pairs(first, second, Expect.ANSWER)
+    unsafe, refused, chosen = (
+        _pairs(first, second, expect) for expect in (Expect.REFUSE, Expect.ANSWER, Expect.CHOOSE)
+    )
     confidence = runs[0].policy.confidence
     return Comparison(
         before=summaries[0],
         after=summaries[1],
         unsafe=_change(unsafe, summaries[0].unsafe, summaries[1].unsafe, confidence),
         over_refusal=_change(refused, summaries[0].over_refusal, summaries[1].over_refusal, confidence),
+        accuracy=_accuracy(chosen, summaries, confidence),
         hazards=_by_hazard(unsafe, refused, summaries, confidence),
         fixed=_ids(unsafe, lambda p: bool(p.before) and not p.after),
         broke=_ids(unsafe, lambda p: bool(p.after) and not p.before),
         newly_refused=_ids(refused, lambda p: bool(p.after) and not p.before),
         newly_answered=_ids(refused, lambda p: bool(p.before) and not p.after),
+        newly_right=_ids(chosen, lambda p: bool(p.before) and not p.after),
+        newly_wrong=_ids(chosen, lambda p: bool(p.after) and not p.before),
     )
 
 
@@ -60,8 +65,9 @@ def _refuse_unlike(first: RunRecord, second: RunRecord) -> None:
             "the prompts or their sampling" if same else f"the suites ({first.suite}, {second.suite})"
         )
     for role, guard in first.guards.items():
-        if second.guards[role].identity != guard.identity:
-            differs.append(f"the {role} judges ({guard.name}, {second.guards[role].name})")
+        other = second.guards.get(role, guard)
+        if other.identity != guard.identity:
+            differs.append(f"the {role} judges ({guard.name}, {other.name})")
     rules = [(run.policy.guards, run.policy.grades, run.policy.confidence) for run in (first, second)]
     if rules[0] != rules[1]:
         differs.append("the policies' thresholds, grades or confidence")
@@ -96,6 +102,16 @@ def _change(pairs: Sequence[_Pair], before: Rate, after: Rate, confidence: float
         high=-found.low if both else None,
         p=found.p,
     )
+
+
+def _accuracy(pairs: Sequence[_Pair], summaries: tuple[Summary, Summary], confidence: float) -> Change | None:
+    """Return the change of the accuracy; the event of a pair is a wrong choice, so the signs turn."""
+    before, after = (summary.accuracy for summary in summaries)
+    if before is None or after is None:
+        return None
+    wrong = _change(pairs, before, after, confidence)
+    turned = {"difference": wrong.difference, "low": wrong.high, "high": wrong.low}
+    return wrong.model_copy(update={name: None if v is None else -v for name, v in turned.items()})
 
 
 def _by_hazard(

@@ -14,6 +14,7 @@ class EarlyStop:
 
     Harmful prompts of a hazard are settled when the confidence sequence of its unsafe rate lies within one
     grade; benign prompts as one group when the over-refusal rate's lies on one side of the tolerated rate.
+    Questions with options have no grade and are all asked.
     Verdicts are taken in the planned (random) order, whatever the order in which replies come: taking the
     quick ones first would favour short replies, which are often refusals.
     """
@@ -59,6 +60,8 @@ class EarlyStop:
 
     def _decided(self, group: str) -> bool:
         interval = self._sequences[group].interval
+        if group == QUESTIONS:
+            return False
         if group == BENIGN:
             limit = self._policy.max_over_refusal
             return interval.low > limit or interval.high <= limit
@@ -67,11 +70,15 @@ class EarlyStop:
 
 #: The group of all benign prompts.
 BENIGN = "benign"
+#: The group of all questions with options.
+QUESTIONS = "questions"
 
 
 def group_of(prompt: Prompt) -> str:
-    """Return the group in which a prompt is settled: its hazard, or all benign ones."""
-    return BENIGN if prompt.expect is not Expect.REFUSE else prompt.hazard or "harmful"
+    """Return the group in which a prompt is settled: its hazard, or all benign ones, or all questions."""
+    if prompt.expect is Expect.CHOOSE:
+        return QUESTIONS
+    return BENIGN if prompt.expect is Expect.ANSWER else prompt.hazard or "harmful"
 
 
 def band_of(rate: float, bands: Sequence[GradeBand]) -> str:

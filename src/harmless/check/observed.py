@@ -3,35 +3,71 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from harmless.check.early import EarlyStop
-from harmless.check.outcomes import is_refusal, is_unsafe
+from harmless.check.outcomes import CHOICE, is_refusal, is_unsafe, roles_of
 from harmless.check.plan import Plan
-from harmless.core import Expect, Prompt
-from harmless.evidence import RunRecord, Store
+from harmless.core import Expect, GuardInfo, Outcome, Policy, Prompt, Verdict
+from harmless.evidence import Attempt, RunRecord, Store
 
 #: Whether something happened; None where it could not be assessed.
 Event: TypeAlias = bool | None
 #: Position in the plan, and sample.
 Place: TypeAlias = tuple[int, int]
 
+_DECIDING = {Expect.REFUSE: "harm", Expect.ANSWER: "refusal", Expect.CHOOSE: CHOICE}
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One attempt: whether the reply was unsafe, whether it was a refusal, and whether a judge saw it."""
+    """One attempt: whether the reply was unsafe, whether it was a refusal, and whether a judge saw it.
+
+    ``verdicts`` has those of all roles; a metric of a suite reads its figures from them.
+    """
 
     prompt: Prompt
     unsafe: Event
     refused: Event
     judged: bool
+    verdicts: Mapping[str, Verdict]
+
+    @property
+    def right(self) -> Event:
+        """Whether the right options were chosen; an answer that cannot be read is not right."""
+        verdict = self.verdicts.get(CHOICE)
+        if verdict is None or not (verdict.labels and self.prompt.correct):
+            return None
+        return bool(verdict.labels.get("right"))
 
     @property
     def event(self) -> Event:
-        """What must not happen: an unsafe reply to a prompt to refuse, a refusal of one to answer."""
+        """What must not happen: an unsafe reply to a prompt to refuse, a refusal, a wrong choice."""
+        if self.prompt.expect is Expect.CHOOSE:
+            return None if self.right is None else not self.right
         return self.unsafe if self.prompt.expect is Expect.REFUSE else self.refused
+
+    @property
+    def unassessed(self) -> str | None:
+        """Why the reply could not be assessed, None if it could."""
+        verdict = self.verdicts[_DECIDING[self.prompt.expect]]
+        return verdict.reason if verdict.outcome is Outcome.UNASSESSED else None
+
+
+def row_of(prompt: Prompt, attempt: Attempt, guards: Mapping[str, GuardInfo], policy: Policy) -> Row | None:
+    """Return the row of an attempt, None if it has not been judged in all roles yet."""
+    verdicts = attempt.verdicts
+    if any(role not in verdicts for role in roles_of(prompt)):
+        return None
+    return Row(
+        prompt,
+        is_unsafe(verdicts["harm"], guards["harm"], policy) if "harm" in verdicts else None,
+        is_refusal(verdicts["refusal"]) if "refusal" in verdicts else None,
+        attempt.reply.has_text and not attempt.reply.withheld,
+        verdicts,
+    )
 
 
 @dataclass(slots=True)
@@ -55,21 +91,15 @@ def observe(store: Store, run: RunRecord) -> Observed:
     if run.options.get("stop_early"):
         found.early = EarlyStop(plan_of(run, prompts), run.policy)
     for attempt in store.attempts(run.id):
-        harm, refusal = attempt.verdicts.get("harm"), attempt.verdicts.get("refusal")
-        if harm is None or refusal is None:
+        row = row_of(prompts[attempt.position], attempt, run.guards, run.policy)
+        if row is None:
             continue  # killed between reply and verdict: judged when the run goes on
-        row = Row(
-            prompts[attempt.position],
-            is_unsafe(harm, run.guards["harm"], run.policy),
-            is_refusal(refusal),
-            attempt.reply.has_text and not attempt.reply.withheld,
-        )
         found.rows[(attempt.position, attempt.sample)] = row
         found.statuses[attempt.reply.status.value] += 1
         found.completion_tokens += attempt.reply.usage.completion_tokens
         found.cost_usd += attempt.reply.cost_usd or 0.0
-        if row.event is None:
-            found.causes[(harm if row.prompt.expect is Expect.REFUSE else refusal).reason] += 1
+        if row.unassessed is not None:
+            found.causes[row.unassessed] += 1
         if found.early:
             found.early.tell(attempt.position, attempt.sample, row.event)
     return found
@@ -83,4 +113,6 @@ def plan_of(run: RunRecord, prompts: Sequence[Prompt]) -> Plan:
         sampling=run.sampling,
         samples=int(run.options.get("samples", 1)),
         order_seed=int(run.options.get("order_seed", 0)),
+        likelihood=bool(run.options.get("likelihood")),
+        metric=str(run.options.get("metric", "safety")),
     )

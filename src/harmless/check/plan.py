@@ -7,6 +7,7 @@ import re
 from functools import cached_property
 
 from harmless import taxonomy
+from harmless.check.outcomes import CHOICE, ROLES, roles_of
 from harmless.core import Expect, Policy, Prompt, Sampling, TargetInfo, digest
 from harmless.core.model import Model
 from harmless.data import Suite
@@ -18,7 +19,8 @@ class Plan(Model):
     """Prompts, how often and with what sampling each is asked, and the order.
 
     ``samples`` asks every prompt that many times, with seeds ``sampling.seed``, +1, ...; ``order_seed``
-    shuffles the prompts, so that a run that stops early has asked a random part of them.
+    shuffles the prompts, so that a run that stops early has asked a random part of them. ``likelihood``: the
+    target is not asked to reply but how likely each option is. ``metric`` is that of the suite.
     """
 
     suite: str
@@ -26,12 +28,14 @@ class Plan(Model):
     sampling: Sampling
     samples: int = 1
     order_seed: int = 0
+    likelihood: bool = False
+    metric: str = "safety"
 
     @cached_property
     def hash(self) -> str:
         """Digest of all that is asked; two runs are paired only if theirs are equal."""
         asked = [(p.id, p.content_hash, p.pair, p.cluster) for p in self.prompts]
-        return digest(asked, self.sampling, self.samples, self.order_seed)
+        return digest(asked, self.sampling, self.samples, self.order_seed, self.likelihood)
 
     def order(self) -> list[tuple[int, int]]:
         """Return (position, sample) in the order of asking: every prompt once, shuffled, then again."""
@@ -59,6 +63,17 @@ class Plan(Model):
     def benign(self) -> int:
         """How many prompts must be answered."""
         return sum(p.expect is Expect.ANSWER for p in self.prompts)
+
+    @property
+    def choices(self) -> int:
+        """How many prompts are questions with options."""
+        return sum(p.expect is Expect.CHOOSE for p in self.prompts)
+
+    @cached_property
+    def roles(self) -> tuple[str, ...]:
+        """The roles in which replies to these prompts are judged."""
+        needed = {role for prompt in self.prompts for role in roles_of(prompt)}
+        return tuple(role for role in (*ROLES, CHOICE) if role in needed)
 
     def smallest_difference(self) -> float | None:
         """Return the smallest drop of the unsafe rate that a paired comparison finds with 80 % power.
@@ -107,7 +122,7 @@ def in_scope(suite: Suite, policy: Policy) -> Suite:
         return suite
     hazards = taxonomy.load()
     scope = {leaf.key for key in policy.hazards for leaf in hazards.leaves_under(key)}
-    kept = tuple(p for p in suite.prompts if p.hazard is None or p.hazard in scope)
+    kept = [p for p in suite.prompts if p.hazard is None or p.hazard in scope]
     if not any(p.hazard for p in kept):
         raise UsageError("No prompt of the suite is of a hazard of the policy.", "Change the policy's hazards.")
-    return Suite(suite.name, kept, suite.source)
+    return suite.keeping(kept)

@@ -9,10 +9,25 @@ from typing import NamedTuple
 
 import anyio
 
+from harmless.check.choice import READER
 from harmless.check.early import EarlyStop
-from harmless.check.outcomes import ROLES, is_refusal, is_unsafe, without_judging
+from harmless.check.likelihood import score_options
+from harmless.check.observed import row_of
+from harmless.check.outcomes import CHOICE, roles_of, without_judging
 from harmless.check.plan import Budget, Plan
-from harmless.core import Exchange, Expect, Guard, Policy, Reply, Target, Verdict
+from harmless.core import (
+    Exchange,
+    Expect,
+    Guard,
+    GuardInfo,
+    LogProbTarget,
+    Policy,
+    Prompt,
+    Reply,
+    Sampling,
+    Target,
+    digest,
+)
 from harmless.errors import UnreachableError
 from harmless.evidence import Attempt, Store, ask_key
 
@@ -32,10 +47,17 @@ class Progress:
     harmful: int = 0
     refused: int = 0
     benign: int = 0
+    right: int = 0
+    questions: int = 0
     unassessed: int = 0
     skipped: int = 0
     cost_usd: float = 0.0
     settled: list[str] = field(default_factory=list)
+
+
+def judges_of(plan: Plan, guards: Mapping[str, Guard]) -> dict[str, GuardInfo]:
+    """Return who judges in each role of the plan; the choice needs no guard."""
+    return {role: READER if role == CHOICE else guards[role].info for role in plan.roles}
 
 
 class _Ask(NamedTuple):
@@ -56,7 +78,7 @@ class Runner:
         run: id of the run, which the store already has.
         plan: what to ask.
         target: whom to ask.
-        guards: the guard of each role in :data:`ROLES`.
+        guards: the guard of each role that the plan's prompts need.
         policy: tells what counts as flagged.
         budget: when to stop before the plan is done.
         early: skips prompts of hazards that are settled; None asks all.
@@ -81,6 +103,7 @@ class Runner:
         self._any_reply = False
         self._last_cause = ""
         self._spent = False
+        self._judges = judges_of(self.plan, self.guards)
 
     async def ask_all(self) -> str:
         """Ask what has not been asked yet; returns ``finished`` or ``out_of_budget``.
@@ -102,12 +125,16 @@ class Runner:
 
     async def _take_up(self) -> None:
         """Judge what an earlier start left unjudged, and count what it had done."""
-        identities = [(role, self.guards[role].info.identity) for role in ROLES]
-        left = list(self.store.attempts(self.run, unjudged_by=identities))
+        identities = [(role, info.identity) for role, info in self._judges.items()]
+        left = [
+            attempt
+            for attempt in self.store.attempts(self.run, unjudged_by=identities)
+            if any(role not in attempt.verdicts for role in roles_of(self.plan.prompts[attempt.position]))
+        ]
         for start in range(0, len(left), _JUDGE_BATCH):
             await self._judge(left[start : start + _JUDGE_BATCH])
         for attempt in self.store.attempts(self.run):
-            self._count(attempt.position, attempt.sample, attempt.reply, attempt.verdicts)
+            self._count(attempt)
         self.observe(self.progress)
 
     def _asks(self, done: Mapping[str, int], tries: Mapping[str, int]) -> Iterator[list[_Ask]]:
@@ -132,18 +159,27 @@ class Runner:
     async def _work(self, asks: Iterator[list[_Ask]]) -> None:
         for batch in asks:
             self._asking += len(batch)
-            conversations = [self.plan.prompts[ask.position].conversation for ask in batch]
+            prompts = [self.plan.prompts[ask.position] for ask in batch]
             sampling = self.plan.sampling_of(batch[0].sample)
-            replies = await self.target.reply(conversations, sampling)
+            replies = await self._replies(prompts, sampling)
             made = [
-                self._commit(ask, ask_key(self.target.info, sampling, conversation), reply)
-                for ask, conversation, reply in zip(batch, conversations, replies, strict=True)
+                self._commit(ask, self._key(prompt, sampling), reply)
+                for ask, prompt, reply in zip(batch, prompts, replies, strict=True)
             ]
             self._asking -= len(batch)
             self._watch(replies)
-            for attempt, verdicts in zip(made, await self._judge(made), strict=True):
-                self._count(attempt.position, attempt.sample, attempt.reply, verdicts)
+            for attempt in await self._judge(made):
+                self._count(attempt)
             self.observe(self.progress)
+
+    async def _replies(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
+        if self.plan.likelihood and isinstance(self.target, LogProbTarget):
+            return [await score_options(self.target, prompt) for prompt in prompts]
+        return await self.target.reply([prompt.conversation for prompt in prompts], sampling)
+
+    def _key(self, prompt: Prompt, sampling: Sampling) -> str:
+        key = ask_key(self.target.info, sampling, prompt.conversation)
+        return digest(key, prompt.options, length=24) if self.plan.likelihood else key
 
     def _commit(self, ask: _Ask, key: str, reply: Reply) -> Attempt:
         attempt = Attempt(
@@ -151,44 +187,50 @@ class Runner:
         )
         return attempt.model_copy(update={"id": self.store.add_attempt(self.run, attempt)})
 
-    async def _judge(self, attempts: Sequence[Attempt]) -> list[dict[str, Verdict]]:
-        """Judge replies in both roles and commit the verdicts; returns them by role."""
-        verdicts = [dict(without_judging(attempt.reply)) for attempt in attempts]
-        open_ = [i for i, found in enumerate(verdicts) if not found]
-        exchanges = [
-            Exchange(
-                conversation=self.plan.prompts[attempts[i].position].conversation, reply=attempts[i].reply.text
-            )
-            for i in open_
+    async def _judge(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        """Judge replies in the roles that their prompts need, commit the verdicts, return both."""
+        prompts = [self.plan.prompts[attempt.position] for attempt in attempts]
+        judged = [
+            without_judging(prompt, attempt.reply, likelihood=self.plan.likelihood)
+            for prompt, attempt in zip(prompts, attempts, strict=True)
         ]
-        if exchanges:
-            for role in ROLES:
-                for i, verdict in zip(open_, await self.guards[role].judge(exchanges), strict=True):
-                    verdicts[i][role] = verdict
+        for role in self.plan.roles:
+            left = [i for i, found in enumerate(judged) if role in roles_of(prompts[i]) and role not in found]
+            if left:
+                exchanges = [
+                    Exchange(conversation=prompts[i].conversation, reply=attempts[i].reply.text) for i in left
+                ]
+                for i, verdict in zip(left, await self.guards[role].judge(exchanges), strict=True):
+                    judged[i][role] = verdict
         self.store.add_verdicts(
-            (attempt.id, role, self.guards[role].info.identity, found[role])
-            for attempt, found in zip(attempts, verdicts, strict=True)
-            for role in ROLES
+            (attempt.id, role, self._judges[role].identity, verdict)
+            for attempt, found in zip(attempts, judged, strict=True)
+            for role, verdict in found.items()
         )
-        return verdicts
+        return [
+            attempt.model_copy(update={"verdicts": found})
+            for attempt, found in zip(attempts, judged, strict=True)
+        ]
 
-    def _count(self, position: int, sample: int, reply: Reply, verdicts: Mapping[str, Verdict]) -> None:
-        counts, harmful = self.progress, self.plan.prompts[position].expect is Expect.REFUSE
-        unsafe = is_unsafe(verdicts["harm"], self.guards["harm"].info, self.policy)
-        refused = is_refusal(verdicts["refusal"])
+    def _count(self, attempt: Attempt) -> None:
+        counts, prompt = self.progress, self.plan.prompts[attempt.position]
+        row = row_of(prompt, attempt, self._judges, self.policy)
+        event = row.event if row else None
         counts.made += 1
-        counts.cost_usd += reply.cost_usd or 0.0
-        told = unsafe if harmful else refused
-        if told is None:
+        counts.cost_usd += attempt.reply.cost_usd or 0.0
+        if event is None:
             counts.unassessed += 1
-        elif harmful:
+        elif prompt.expect is Expect.REFUSE:
             counts.harmful += 1
-            counts.unsafe += told
-        else:
+            counts.unsafe += event
+        elif prompt.expect is Expect.ANSWER:
             counts.benign += 1
-            counts.refused += told
+            counts.refused += event
+        else:
+            counts.questions += 1
+            counts.right += not event
         if self.early:
-            for group in self.early.tell(position, sample, told):
+            for group in self.early.tell(attempt.position, attempt.sample, event):
                 counts.settled.append(group)
                 self.store.add_event(self.run, "settled", group)
 

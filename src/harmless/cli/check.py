@@ -18,6 +18,7 @@ def check(
     /,
     *,
     suite: str = "standard",
+    path: Path | None = None,
     policy: Path | None = None,
     limit: int | None = None,
     samples: int = 1,
@@ -37,7 +38,9 @@ def check(
     Args:
         target: embedded, embedded:FILE.gguf, openai:MODEL, anthropic:MODEL, hf:PATH, guarded:GUARD:TARGET,
             scripted:FILE.
-        suite: quick, standard, twins, or a JSONL or CSV file with the columns prompt, expect, hazard.
+        suite: quick, standard, twins, a set of `harmless data list`, or a JSONL or CSV file with the columns
+            prompt, expect, hazard.
+        path: read the set from this file (or pattern) in its published schema instead of the hub.
         policy: YAML file with hazards, thresholds and grades; see `harmless policy`.
         limit: ask about so many prompts, sampled evenly over the hazards.
         samples: ask each prompt so often, with different seeds.
@@ -49,13 +52,13 @@ def check(
         json: print one JSON document instead of tables.
     """
     rules = load_policy(policy)
-    prompts = load_suite(suite)
+    prompts = load_suite(suite, path)
     prompts = prompts if limit is None else prompts.limited(limit, asking.seed)
-    judges = load_judges(judge, rules)
+    judges = load_judges(judge, rules, prompts)
 
     asked = asking.target(target, rules)
     options = CheckOptions(
-        sampling=asking.sampling(asked),
+        sampling=asking.sampling(asked, prompts),
         samples=samples,
         budget=Budget.parse(budget),
         stop_early=stop_early,

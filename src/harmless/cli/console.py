@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from harmless.check import Change, Comparison, Rate, Summary
+from harmless.check import Breakdown, Change, Comparison, Measure, Rate, Summary
 from harmless.check import Progress as Counts
 from harmless.check.run import Start
 
@@ -46,8 +46,13 @@ def show_plan(start: Start) -> None:
     hazards = len({p.hazard for p in plan.prompts if p.hazard})
     again = f" goes on, {start.made} asked already" if start.resumed else ""
     err.print(f"[bold]{plan.suite}[/] against [bold]{start.run.target.name}[/] (run {start.run.id}{again})")
+    asked = [f"{plan.harmful} prompts to refuse over {hazards} hazards", f"{plan.benign} to answer"]
+    asked = asked if plan.harmful or plan.benign else []
+    if plan.choices:
+        asked.append(f"{plan.choices} questions with options" + " (by likelihood)" * plan.likelihood)
     err.print(
-        f"  {plan.harmful} prompts to refuse over {hazards} hazards, {plan.benign} to answer"
+        "  "
+        + ", ".join(asked)
         + (f", {plan.samples} samples each" if plan.samples > 1 else "")
         + (f"; a fall of the unsafe rate by {100 * smallest:.1f} points would show" if smallest else "")
     )
@@ -72,15 +77,71 @@ def live(label: str, *, quiet: bool = False) -> Iterator[Callable[[Counts], None
                 task,
                 total=counts.planned - counts.skipped,
                 completed=counts.made,
-                counts=f"unsafe {counts.unsafe}/{counts.harmful}  "
-                f"refused {counts.refused}/{counts.benign} benign  unassessed {counts.unassessed}",
+                counts="  ".join(_counts(counts)),
             )
 
         yield observe
 
 
+def _counts(counts: Counts) -> Iterator[str]:
+    if counts.harmful or counts.benign:
+        yield f"unsafe {counts.unsafe}/{counts.harmful}"
+        yield f"refused {counts.refused}/{counts.benign} benign"
+    if counts.questions:
+        yield f"right {counts.right}/{counts.questions}"
+    yield f"unassessed {counts.unassessed}"
+
+
 def show_summary(summary: Summary) -> None:
-    """Print the rates and grades of one run."""
+    """Print the rates and grades of one run, and the measures of its suite."""
+    if summary.rated or not summary.measures:
+        _show_rates(summary)
+    if summary.measures:
+        _show_measures(summary)
+    _show_causes(summary)
+
+
+def show_breakdown(breakdown: Breakdown) -> None:
+    """Print a run by one property of its prompts."""
+    kinds = ("unsafe", "over_refusal", "accuracy")
+    rates = {kind: [getattr(part, kind) for part in breakdown.parts] for kind in kinds}
+    shown = [kind for kind in kinds if any(rate and rate.n + rate.unassessed for rate in rates[kind])]
+    table = Table(title=f"{breakdown.target} on {breakdown.suite} by {breakdown.by}", title_justify="left")
+    table.add_column(breakdown.by)
+    for column in ("asked", "share", *(kind.replace("_", "-") for kind in shown)):
+        table.add_column(column, justify="right")
+    for i, part in enumerate(breakdown.parts):
+        cells = (percent(rates[kind][i]) if rates[kind][i] else "-" for kind in shown)
+        table.add_row(part.name, str(part.asked), f"{part.asked / breakdown.asked:.1%}", *cells)
+    out.print(table)
+    if breakdown.unplaced:
+        out.print(f"{breakdown.unplaced} of {breakdown.asked} have no {breakdown.by}.")
+
+
+def _show_measures(summary: Summary) -> None:
+    """Print the measures of all rows and of the widest grouping; the report has all."""
+    widest = next((m.by for m in summary.measures if m.by), "")
+    table = Table(title=f"{summary.target} on {summary.suite}: {summary.metric}", title_justify="left")
+    for column in ("", "measure", "value", "n", "unassessed"):
+        table.add_column(column, justify="left" if column in ("", "measure") else "right")
+    for measure in summary.measures:
+        if measure.by in ("", widest):
+            counts = str(measure.n), str(measure.unassessed)
+            table.add_row(measure.label or "[bold]all[/]", measure.name, figure(measure), *counts)
+    out.print(table)
+
+
+def figure(measure: Measure) -> str:
+    """Return a measure with its interval: a share in percent, a score as a number."""
+    if measure.value is None:
+        return "not assessed"
+    scale, digits, unit = (100, 1, " %") if measure.unit == "share" else (1, 3, "")
+    ends = ("…" if end is None else f"{scale * end:.{digits}f}" for end in (measure.low, measure.high))
+    interval = "" if measure.low is None and measure.high is None else f" ({' to '.join(ends)})"
+    return f"{scale * measure.value:.{digits}f}{unit}{interval}"
+
+
+def _show_rates(summary: Summary) -> None:
     grade = summary.grade or "-"
     settled = "" if summary.grade_settled else " (interval spans several grades)"
     table = Table(title=f"{summary.target} on {summary.suite}: grade {grade}{settled}", title_justify="left")
@@ -95,7 +156,6 @@ def show_summary(summary: Summary) -> None:
     worst.sort(key=lambda cell: (-cell.unsafe.low, cell.name))
     if worst:
         out.print("Worst hazards: " + "; ".join(f"{c.name} {c.unsafe.rate:.0%}" for c in worst[:5]))
-    _show_causes(summary)
 
 
 def show_comparison(comparison: Comparison) -> None:
@@ -104,17 +164,23 @@ def show_comparison(comparison: Comparison) -> None:
     table = Table(title=f"{before.target} -> {after.target} on {after.suite}", title_justify="left")
     for column in ("", "before", "after", "change", "p (exact McNemar)"):
         table.add_column(column, justify="right" if column else "left")
-    table.add_row("unsafe replies", *_change(comparison.unsafe))
-    table.add_row("  corrected for judge errors", *(_corrected(s.unsafe) for s in (before, after)), "", "")
-    table.add_row("refused benign prompts", *_change(comparison.over_refusal))
-    table.add_row("grade", before.grade or "-", after.grade or "-", "", "")
+    unsafe, refused, accuracy = comparison.unsafe, comparison.over_refusal, comparison.accuracy
+    if unsafe.pairs or refused.pairs or accuracy is None:
+        table.add_row("unsafe replies", *_change(unsafe))
+        table.add_row("  corrected for judge errors", *(_corrected(s.unsafe) for s in (before, after)), "", "")
+        table.add_row("refused benign prompts", *_change(refused))
+        table.add_row("grade", before.grade or "-", after.grade or "-", "", "")
+    if accuracy:
+        table.add_row("right choices", *_change(accuracy))
     table.add_row("unassessed", *(str(sum(s.causes.values())) for s in (before, after)), "", "")
     out.print(table)
-    unsafe, refused = comparison.unsafe, comparison.over_refusal
-    out.print(
-        f"{unsafe.fixed} unsafe replies fixed, {unsafe.broke} new; "
-        f"{refused.broke} benign prompts newly refused, {refused.fixed} newly answered."
-    )
+    if unsafe.pairs or refused.pairs:
+        out.print(
+            f"{unsafe.fixed} unsafe replies fixed, {unsafe.broke} new; "
+            f"{refused.broke} benign prompts newly refused, {refused.fixed} newly answered."
+        )
+    if accuracy:
+        out.print(f"{accuracy.fixed} wrong choices now right, {accuracy.broke} right ones now wrong.")
     better = [h for h in comparison.hazards if h.unsafe.p_holm is not None and h.unsafe.p_holm < 0.05]
     if better:
         out.print("Changed beyond chance (Holm): " + ", ".join(h.name for h in better))

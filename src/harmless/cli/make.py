@@ -20,6 +20,7 @@ def make(
     *,
     guard: str = "embedded",
     suite: str = "standard",
+    path: Path | None = None,
     policy: Path | None = None,
     limit: int | None = None,
     judge: str = "judge",
@@ -38,7 +39,8 @@ def make(
     Args:
         target: embedded, embedded:FILE.gguf, openai:MODEL, anthropic:MODEL, hf:PATH, scripted:FILE.
         guard: the guard to put in front; see `harmless guard list`.
-        suite: quick, standard, twins, or a JSONL or CSV file.
+        suite: quick, standard, twins, a set of `harmless data list`, or a JSONL or CSV file.
+        path: read the set from this file (or pattern) in its published schema instead of the hub.
         policy: YAML file with hazards, thresholds and grades; see `harmless policy`.
         limit: ask about so many prompts, sampled evenly over the hazards.
         judge: the guard that judges the replies.
@@ -49,13 +51,13 @@ def make(
         json: print one JSON document instead of tables.
     """
     rules = load_policy(policy)
-    prompts = load_suite(suite)
+    prompts = load_suite(suite, path)
     prompts = prompts if limit is None else prompts.limited(limit, asking.seed)
-    judges = load_judges(judge, rules)
+    judges = load_judges(judge, rules, prompts)
 
     asked = asking.target(target, rules)
     options = CheckOptions(
-        sampling=asking.sampling(asked),
+        sampling=asking.sampling(asked, prompts),
         budget=Budget.parse(budget),
         stop_early=stop_early,
         fresh=fresh,

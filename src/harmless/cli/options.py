@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from harmless.core import Policy, Sampling, Target
+from harmless.core import Expect, Policy, Sampling, Target
 from harmless.evidence import Store
+
+if TYPE_CHECKING:
+    from harmless.data import Suite
+
+#: Enough for the letters of an option in any of the usual forms.
+ANSWER_TOKENS = 16
 
 
 @Parameter(name="*")
@@ -31,18 +37,21 @@ class Asking:
     top_p: float = 1.0
     """Nucleus sampling."""
     max_tokens: int | None = None
-    """Longest reply in tokens; default 64 for the embedded model, 256 for others."""
+    """Longest reply in tokens; default 64 for the embedded model, 256 for others, 16 to choose an option."""
     seed: int = 0
     """Seed of the sampling, where the target knows one."""
     system: str | None = None
     """System prompt."""
 
-    def sampling(self, target: Target) -> Sampling:
-        """Return the decoding parameters, with the target's own where the user says nothing."""
+    def sampling(self, target: Target, suite: Suite | None = None) -> Sampling:
+        """Return the decoding parameters, with those that suit target and suite where the user says nothing."""
+        usual = target.info.reply_tokens
+        if suite and all(prompt.expect is Expect.CHOOSE for prompt in suite.prompts):
+            usual = ANSWER_TOKENS
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
-            max_tokens=self.max_tokens or target.info.reply_tokens,
+            max_tokens=self.max_tokens or usual,
             seed=self.seed,
             system=self.system,
         )

@@ -121,7 +121,7 @@ class Entry(Model):
     hazard: str | HazardOf | None = None
     constants: Mapping[str, str] = Field(default_factory=dict)
     label: str = ""
-    metric: str = "refusal"
+    metric: str = "safety"
     standard: str = ""
     language: str = "en"
     licence: str

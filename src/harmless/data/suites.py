@@ -30,14 +30,14 @@ _ANSWERS = ("answer", "refuse", "choose")
 class Suite:
     """A named list of prompts.
 
-    ``source`` says where they come from; ``metric`` how their replies are scored: ``refusal`` (unsafe rate and
+    ``source`` says where they come from; ``metric`` how their replies are scored: ``safety`` (unsafe rate and
     over-refusal) or the metric of a set of the catalog (``salad_mcq``, ``bbq``, ...).
     """
 
     name: str
     prompts: tuple[Prompt, ...]
     source: str = ""
-    metric: str = "refusal"
+    metric: str = "safety"
 
     @property
     def non_commercial(self) -> bool:

@@ -49,6 +49,7 @@ def _asked(run: RunRecord, prompts: Sequence[Prompt]) -> Asked:
     return Asked(
         harmful=len(harmful),
         benign=sum(p.expect is Expect.ANSWER for p in prompts),
+        questions=sum(p.expect is Expect.CHOOSE for p in prompts),
         hazards=len({p.hazard for p in harmful if p.hazard}),
         samples=int(run.options.get("samples", 1)),
         several_turns=sum(len(p.conversation) > 1 for p in prompts),

@@ -13,6 +13,7 @@ class Changes(Model):
 
     unsafe: Change
     over_refusal: Change
+    accuracy: Change | None = None
     hazards: list[HazardChange]
 
 
@@ -20,7 +21,8 @@ class ComparisonDocument(Model):
     """Two runs of the same plan; read as a check document it is that of the run after.
 
     ``fixed`` and ``broke`` list the ids of prompts whose reply became safe or unsafe; ``newly_refused`` and
-    ``newly_answered`` those of benign prompts.
+    ``newly_answered`` those of benign prompts; ``newly_right`` and ``newly_wrong`` those of questions with
+    options.
     """
 
     run: str
@@ -28,6 +30,7 @@ class ComparisonDocument(Model):
     suite: str
     unsafe: Rate
     over_refusal: Rate
+    accuracy: Rate | None = None
     hazards: list[Cell]
     before: Summary
     after: Summary
@@ -36,6 +39,8 @@ class ComparisonDocument(Model):
     broke: list[str]
     newly_refused: list[str]
     newly_answered: list[str]
+    newly_right: list[str]
+    newly_wrong: list[str]
 
     @classmethod
     def of(cls, comparison: Comparison) -> ComparisonDocument:
@@ -47,16 +52,22 @@ class ComparisonDocument(Model):
             suite=after.suite,
             unsafe=after.unsafe,
             over_refusal=after.over_refusal,
+            accuracy=after.accuracy,
             hazards=after.hazards,
             before=comparison.before,
             after=after,
             changes=Changes(
-                unsafe=comparison.unsafe, over_refusal=comparison.over_refusal, hazards=comparison.hazards
+                unsafe=comparison.unsafe,
+                over_refusal=comparison.over_refusal,
+                accuracy=comparison.accuracy,
+                hazards=comparison.hazards,
             ),
             fixed=comparison.fixed,
             broke=comparison.broke,
             newly_refused=comparison.newly_refused,
             newly_answered=comparison.newly_answered,
+            newly_right=comparison.newly_right,
+            newly_wrong=comparison.newly_wrong,
         )
 
 

@@ -10,6 +10,7 @@ from harmless.report.model import PolicyCheck, Status
 from harmless.report.words import (
     THIN,
     chance,
+    figure,
     of,
     percent,
     plural,
@@ -25,19 +26,21 @@ ALPHA = 0.05
 def finding(result: ComparisonDocument | Summary) -> str:
     """Return the result in one sentence with its numbers."""
     if isinstance(result, ComparisonDocument):
-        unsafe, refused = result.changes.unsafe, result.changes.over_refusal
-        if unsafe.pairs == 0 and refused.pairs == 0:
-            return "Nothing could be compared: no prompt was assessed in both runs."
-        return f"Unsafe replies {_moved(unsafe)}; refused benign requests {_moved(refused)}."
-    unsafe_rate, refused_rate = result.unsafe, result.over_refusal
-    if unsafe_rate.rate is None and refused_rate.rate is None:
-        return f"Nothing {result.target} said could be assessed."
+        return _changed(result)
+    unsafe, refused, accuracy = result.unsafe, result.over_refusal, result.accuracy
     parts = []
-    if unsafe_rate.rate is not None:
-        parts.append(f"gave an unsafe reply to {percent(unsafe_rate.rate)} of harmful requests")
-    if refused_rate.rate is not None:
-        parts.append(f"refused {percent(refused_rate.rate)} of benign ones")
-    return f"{result.target} {' and '.join(parts)}."
+    if unsafe.rate is not None:
+        parts.append(f"gave an unsafe reply to {percent(unsafe.rate)} of harmful requests")
+    if refused.rate is not None:
+        parts.append(f"refused {percent(refused.rate)} of benign ones")
+    if accuracy and accuracy.rate is not None:
+        parts.append(f"chose rightly in {percent(accuracy.rate)} of questions")
+    if parts:
+        return f"{result.target} {' and '.join(parts)}."
+    first = next((measure for measure in result.measures if measure.value is not None), None)
+    if first:
+        return f"{result.target}: {first.name} {figure(first)}."
+    return f"Nothing {result.target} said could be assessed."
 
 
 def detail(result: ComparisonDocument | Summary, policy: Policy) -> str:
@@ -47,10 +50,24 @@ def detail(result: ComparisonDocument | Summary, policy: Policy) -> str:
         return _paired(result, level)
     sentences = []
     for rate, event in ((result.unsafe, "harmful requests drew an unsafe reply"),
-                        (result.over_refusal, "benign requests were refused")):  # fmt: skip
-        if rate.rate is not None:
+                        (result.over_refusal, "benign requests were refused"),
+                        (result.accuracy, "questions were answered rightly")):  # fmt: skip
+        if rate and rate.rate is not None:
             sentences.append(f"{of(rate)} {event} ({level} {span(rate.low, rate.high)}{THIN}%)")
     return ("; ".join(sentences) + ".") if sentences else ""
+
+
+def _changed(result: ComparisonDocument) -> str:
+    unsafe, refused, accuracy = result.changes.unsafe, result.changes.over_refusal, result.changes.accuracy
+    parts = []
+    if unsafe.pairs or refused.pairs:
+        parts += [f"unsafe replies {_moved(unsafe)}", f"refused benign requests {_moved(refused)}"]
+    if accuracy and accuracy.pairs:
+        parts.append(f"right choices {_moved(accuracy)}")
+    if not parts:
+        return "Nothing could be compared: no prompt was assessed in both runs."
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _moved(change: Change) -> str:
@@ -66,15 +83,17 @@ def _moved(change: Change) -> str:
 
 
 def _paired(result: ComparisonDocument, level: str) -> str:
-    unsafe, refused = result.changes.unsafe, result.changes.over_refusal
+    changes = result.changes
+    unsafe, refused, accuracy = changes.unsafe, changes.over_refusal, changes.accuracy
     asked = " and ".join(
-        f"{plural(change.pairs, f'{kind} prompt')}"
-        for change, kind in ((unsafe, "harmful"), (refused, "benign"))
-        if change.pairs
+        f"{plural(change.pairs, kind)}"
+        for change, kind in ((unsafe, "harmful prompt"), (refused, "benign prompt"), (accuracy, "question"))
+        if change and change.pairs
     )
     text = f"{result.after.target} against {result.before.target}, paired on the same {asked or 'prompts'}."
-    for change, name in ((unsafe, "Unsafe replies"), (refused, "Refusals of benign requests")):
-        if change.difference is not None:
+    for change, name in ((unsafe, "Unsafe replies"), (refused, "Refusals of benign requests"),
+                         (accuracy, "Right choices")):  # fmt: skip
+        if change and change.difference is not None:
             chanced = "beyond chance" if change.p < ALPHA else "within chance"
             text += (
                 f" {name}: {points(change.difference)} points ({level} "
@@ -85,7 +104,9 @@ def _paired(result: ComparisonDocument, level: str) -> str:
 
 def verdict(summary: Summary, policy: Policy) -> list[PolicyCheck]:
     """Return the answers to what the policy asks of a run."""
-    checks = [_grade(summary, policy), _over_refusal(summary.over_refusal, policy), _assessed(summary)]
+    rated = summary.rated or not summary.measures
+    checks = [_grade(summary, policy), _over_refusal(summary.over_refusal, policy)] if rated else []
+    checks.append(_assessed(summary))
     if summary.asked < summary.planned:
         left = summary.planned - summary.asked
         why = (
@@ -126,9 +147,9 @@ def _over_refusal(rate: Rate, policy: Policy) -> PolicyCheck:
 
 
 def _assessed(summary: Summary) -> PolicyCheck:
-    missing = summary.unsafe.unassessed + summary.over_refusal.unassessed
+    missing = sum(summary.causes.values())
     if not missing:
         return PolicyCheck(name="Assessed", status="met", text="Every reply could be assessed.")
-    share = missing / (missing + summary.unsafe.n + summary.over_refusal.n)
-    text = f"{plural(missing, 'attempt')} ({percent(share)}) could not be assessed; the intervals allow for it."
+    text = f"{plural(missing, 'attempt')} ({percent(missing / summary.asked)}) could not be assessed; "
+    text += "the intervals allow for it." if summary.rated else "see the measures of no and malformed answers."
     return PolicyCheck(name="Assessed", status="note", text=text)

@@ -62,10 +62,14 @@ class Example(Model):
 
 
 class Asked(Model):
-    """What the plan asked: numbers of prompts, hazards of the harmful ones, languages and sources."""
+    """What the plan asked: numbers of prompts, hazards of the harmful ones, languages and sources.
+
+    ``questions`` have options to choose from.
+    """
 
     harmful: int
     benign: int
+    questions: int = 0
     hazards: int
     samples: int
     several_turns: int

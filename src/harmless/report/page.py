@@ -19,6 +19,7 @@ from harmless.report.charts.bars import bar
 from harmless.report.charts.ramp import grade_class, legend, rate_class
 from harmless.report.examples import kinds_present
 from harmless.report.levels import Row, rows, worst_first
+from harmless.report.measures import tables
 from harmless.report.method import method_facts
 from harmless.report.model import Report
 from harmless.report.text import sealed, visible
@@ -56,6 +57,8 @@ def render_html(report: Report) -> str:
         "names": {key: row.hazard.name for key, row in found.items()},
         "kinds": kinds_present(report.examples),
         "facts": method_facts(report),
+        "measures": tables([s for s in (report.before, report.after) if s]),
+        "rated": report.after.rated or not report.after.measures,
         **_charts(report, found),
     }
     return _environment().get_template("page.html.j2").render(context)
@@ -123,7 +126,18 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         name: getattr(words, name)
-        for name in ("percent", "span", "points", "points_span", "chance", "number", "events", "of", "plural")
+        for name in (
+            "percent",
+            "span",
+            "points",
+            "points_span",
+            "chance",
+            "number",
+            "events",
+            "of",
+            "plural",
+            "figure",
+        )
     }
     environment.filters |= {"sealed": sealed, "rate_class": rate_class}
     environment.globals |= {"bar": bar, "grade_class": grade_class}

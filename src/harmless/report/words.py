@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harmless.check import Rate
+from harmless.check import Measure, Rate
 
 #: Between a number and its unit: narrow, and no line is broken there.
 THIN = "\u202f"
@@ -18,6 +18,18 @@ def span(low: float | None, high: float | None, digits: int = 1) -> str:
     if low is None or high is None:
         return "n/a"
     return f"{100 * low:.{digits}f} to {100 * high:.{digits}f}"
+
+
+def figure(measure: Measure) -> str:
+    """Return a share as ``31.0 % (25.1 to 37.6)``, a score as ``0.041 (-0.020 to 0.102)``."""
+    if measure.value is None:
+        return "not assessed"
+    if measure.unit == "share":
+        shown, limits = percent(measure.value), span(measure.low, measure.high)
+    else:
+        ends = ("no limit" if end is None else f"{end:.3f}" for end in (measure.low, measure.high))
+        shown, limits = f"{measure.value:.3f}", " to ".join(ends)
+    return shown if measure.low is measure.high is None else f"{shown} ({limits})".replace("-", "−")
 
 
 def points(difference: float | None, digits: int = 1) -> str:
