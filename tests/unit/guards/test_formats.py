@@ -23,13 +23,13 @@ TOOLS = '[{"name": "clock", "parameters": {"city": {"type": "string"}}}]'
 
 
 def conversation(reply: str | None, system: str) -> Exchange:
-    said = [
-        ("system", system),
-        ("user", "Who was first?"),
-        ("assistant", "Ann {was}."),
-        ("user", "And {{then}}?"),
-    ]
-    return Exchange(conversation=tuple(Message(role=r, content=c) for r, c in said), reply=reply)  # type: ignore[arg-type]
+    said = (
+        Message(role="system", content=system),
+        Message(role="user", content="Who was first?"),
+        Message(role="assistant", content="Ann {was}."),
+        Message(role="user", content="And {{then}}?"),
+    )
+    return Exchange(conversation=said, reply=reply)
 
 
 def written(asked: ModelInput) -> str:
@@ -113,9 +113,7 @@ def test_what_a_user_writes_is_never_a_template() -> None:
         (Exchange.of("\ud800"), "harm", "surrogates"),
     ],
 )
-def test_an_exchange_that_does_not_fit_the_form_says_why(
-    exchange: Exchange, criterion: str, cause: str
-) -> None:
+def test_what_does_not_fit_the_form_says_why(exchange: Exchange, criterion: str, cause: str) -> None:
     with pytest.raises(ValueError, match=cause):
         build(formats.find("granite_guardian_3_3"), exchange, criterion)
 
@@ -136,9 +134,7 @@ def test_an_exchange_that_does_not_fit_the_form_says_why(
         ("qwen3guard", "Violent", None),
     ],
 )
-def test_a_category_leads_only_to_the_hazard_that_it_surely_is(
-    guard: str, code: str, hazard: str | None
-) -> None:
+def test_a_category_leads_only_to_the_hazard_it_surely_is(guard: str, code: str, hazard: str | None) -> None:
     assert formats.find(guard).hazard(code) == hazard
 
 

@@ -65,6 +65,7 @@ def test_a_score_is_a_probability_and_that_of_the_opposite_is_its_complement(a: 
     risky, benign = a / (a + b + 1), b / (a + b + 1)
     place = [token("safe", {"safe": benign, "unsafe": risky}, p=benign)]
     score, opposite = PAIR.of(place), PairScore(risky="safe", benign="unsafe", prefixes=True).of(place)
-    assert score is not None and opposite is not None
+    assert score is not None
+    assert opposite is not None
     assert 0 <= score <= 1
     assert score + opposite == pytest.approx(1)
