@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from harmless.check import Comparison as Comparison
     from harmless.check import Summary as Summary
     from harmless.check import check as run_check
-    from harmless.check import compare as compare_runs
     from harmless.check import grade as grade_run
     from harmless.check import load_judges as load_judges
     from harmless.check import load_policy as load_policy
+    from harmless.check.compare import compare as compare_runs
     from harmless.core import Conversation as Conversation
     from harmless.core import Exchange as Exchange
     from harmless.core import Expect as Expect

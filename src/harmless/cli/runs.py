@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.table import Table
 
 from harmless.cli.console import out, print_json
@@ -15,7 +17,7 @@ def runs(*, json: bool = False, workspace: Workspace = None) -> None:
         json: print one JSON document instead of a table.
     """
     with open_store(workspace) as store:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "run": run.id,
                 "kind": run.kind,
