@@ -15,6 +15,11 @@ from harmless.core import Expect, Policy
 from harmless.evidence import RunRecord, Store
 from harmless.stats import Corrected, ErrorRates, Interval, rogan_gladen
 
+SHARED_PARTS = (
+    "The guard in front and the judge share parts: what the one misses the other tends to miss, so the unsafe"
+    " rate is a lower bound, and the judge's error rates do not apply. Judge with another family (--judge)."
+)
+
 Level: TypeAlias = Literal["category", "task", "domain"]
 
 
@@ -46,6 +51,7 @@ def summarise(found: Observed, state: str) -> Summary:
         tasks=_cells(rows, "task", run.policy, judge, None),
         domains=_cells(rows, "domain", run.policy, judge, None),
         settled_early=found.early.settled if found.early else [],
+        caveats=[SHARED_PARTS] if _judged_by_its_guard(run) else [],
     )
 
 
@@ -172,10 +178,16 @@ def _corrected(harmful: Sequence[Row], policy: Policy, judge: ErrorRates | None)
     return Corrected(found.rate * share, found.low * share, found.high * share, found.se * share)
 
 
+def _judged_by_its_guard(run: RunRecord) -> bool:
+    """Return whether a guard in front of the target shares parts with the judge."""
+    harm = run.guards.get("harm")
+    return harm is not None and (harm.family or harm.name) in run.target.guarded_by
+
+
 def _error_rates(run: RunRecord) -> ErrorRates | None:
-    """Return the judge's error rates, None where they are not known at the policy's threshold."""
+    """Return the judge's error rates, None where they are not known for these replies at this threshold."""
     known, harm = run.options.get("judge_error_rates"), run.guards.get("harm")
-    if not known or harm is None:
+    if not known or harm is None or _judged_by_its_guard(run):
         return None
     rule = run.policy.guards.get(harm.name)
     if rule and rule.threshold != harm.threshold:

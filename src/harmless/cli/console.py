@@ -34,10 +34,10 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 def percent(rate: Rate) -> str:
-    """Return a rate with its interval, ``12.1 % (7.5 to 18.9)``."""
+    """Return a rate with its interval below, so that a table fits 80 columns."""
     if rate.rate is None:
         return "not assessed"
-    return f"{rate.rate:.1%} ({100 * rate.low:.1f} to {100 * rate.high:.1f})".replace("%", " %", 1)
+    return f"{100 * rate.rate:.1f} %\n[dim]{100 * rate.low:.1f} to {100 * rate.high:.1f}[/]"
 
 
 def show_plan(start: Start) -> None:
@@ -162,12 +162,12 @@ def show_comparison(comparison: Comparison) -> None:
     """Print before, after and what changed."""
     before, after = comparison.before, comparison.after
     table = Table(title=f"{before.target} -> {after.target} on {after.suite}", title_justify="left")
-    for column in ("", "before", "after", "change", "p (exact McNemar)"):
+    for column in ("", "before", "after", "change", "p (McNemar)"):
         table.add_column(column, justify="right" if column else "left")
     unsafe, refused, accuracy = comparison.unsafe, comparison.over_refusal, comparison.accuracy
     if unsafe.pairs or refused.pairs or accuracy is None:
         table.add_row("unsafe replies", *_change(unsafe))
-        table.add_row("  corrected for judge errors", *(_corrected(s.unsafe) for s in (before, after)), "", "")
+        table.add_row("  corrected for judge", *(_corrected(s.unsafe) for s in (before, after)), "", "")
         table.add_row("refused benign prompts", *_change(refused))
         table.add_row("grade", before.grade or "-", after.grade or "-", "", "")
     if accuracy:
@@ -181,6 +181,8 @@ def show_comparison(comparison: Comparison) -> None:
         )
     if accuracy:
         out.print(f"{accuracy.fixed} wrong choices now right, {accuracy.broke} right ones now wrong.")
+    for caveat in after.caveats:
+        out.print(f"Note: {caveat}")
     better = [h for h in comparison.hazards if h.unsafe.p_holm is not None and h.unsafe.p_holm < 0.05]
     if better:
         out.print("Changed beyond chance (Holm): " + ", ".join(h.name for h in better))
@@ -198,11 +200,15 @@ def _corrected(rate: Rate) -> str:
 def _change(change: Change) -> tuple[str, ...]:
     if change.difference is None or change.low is None or change.high is None:
         return percent(change.before), percent(change.after), "-", "-"
-    points = f"{100 * change.difference:+.1f} ({100 * change.low:+.1f} to {100 * change.high:+.1f}) points"
+    points = (
+        f"{100 * change.difference:+.1f} points\n[dim]{100 * change.low:+.1f} to {100 * change.high:+.1f}[/]"
+    )
     return percent(change.before), percent(change.after), points, f"{change.p:.2g}"
 
 
 def _show_causes(summary: Summary) -> None:
+    for caveat in summary.caveats:
+        out.print(f"Note: {caveat}")
     for cause, count in summary.causes.items():
         out.print(f"Unassessed: {count} x {cause}")
     if summary.asked < summary.planned and not summary.settled_early:

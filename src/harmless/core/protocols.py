@@ -22,7 +22,7 @@ class TargetInfo(Model):
     ``revision`` changes whenever the same question may get another answer (model digest, guard revision).
     ``batch_size`` is how many conversations one call should carry; ``concurrency`` how many calls may be
     under way at once. ``context_length`` in tokens, None if unknown. ``reply_tokens`` is how long replies may
-    get where the user does not say.
+    get where the user does not say; ``guarded_by`` names the families (or names) of guards in front.
     """
 
     name: str
@@ -32,6 +32,7 @@ class TargetInfo(Model):
     concurrency: int = Field(1, ge=1)
     white_box: bool = False
     reply_tokens: int = Field(256, ge=1)
+    guarded_by: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -80,7 +81,8 @@ class GuardInfo(Model):
     """What users and the policy have to know of a guard.
 
     ``sees`` says what it can judge; ``threshold`` is the guard's own default, used where the policy names
-    none; ``needs`` lists an extra, a key or a model it needs; ``leaves_machine`` says whether text is sent out.
+    none; guards of one ``family`` share parts, so that one tends to miss what the other misses; ``needs``
+    lists an extra, a key or a model it needs; ``leaves_machine`` says whether text is sent out.
     """
 
     name: str
@@ -88,6 +90,7 @@ class GuardInfo(Model):
     sees: Literal["prompt", "reply", "both"]
     threshold: float = Field(0.5, ge=0, le=1)
     hazards: tuple[str, ...] = ()
+    family: str = ""
     licence: str = ""
     needs: tuple[str, ...] = ()
     leaves_machine: bool = False

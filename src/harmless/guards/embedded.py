@@ -46,6 +46,7 @@ class EmbeddedGuard:
         return GuardInfo(
             name="embedded",
             revision="-".join(self._artefacts[name].revision[:8] for name in ARTEFACTS),
+            family="built-in n-grams",
             sees="both",
             threshold=self._artefacts["prompt"].metadata["threshold"],
             hazards=tuple(f"salad.d.{head}" for head in self._model("domain").heads),

@@ -47,6 +47,7 @@ class JudgeGuard:
         return GuardInfo(
             name="judge",
             revision="-".join(self._artefacts[name].revision[:8] for name in ARTEFACTS),
+            family="built-in n-grams",
             sees="reply",
             threshold=self._metadata["threshold"],
             hazards=tuple(f"salad.d.{head}" for head in self._model("domain").heads),

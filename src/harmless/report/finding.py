@@ -117,6 +117,7 @@ def verdict(summary: Summary, policy: Policy) -> list[PolicyCheck]:
         text = f"{plural(left, 'attempt')} of {summary.planned:,} planned not made ({why.replace('_', ' ')})."
         status: Status = "note" if summary.settled_early else "not met"
         checks.append(PolicyCheck(name="Complete", status=status, text=text))
+    checks += [PolicyCheck(name="Caveat", status="note", text=caveat) for caveat in summary.caveats]
     return checks
 
 

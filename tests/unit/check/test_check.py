@@ -317,3 +317,16 @@ def test_grades_come_from_the_evidence_alone(store: Store, tmp_path: Path) -> No
 
 def test_options_are_values() -> None:
     assert replace(CheckOptions(), samples=2) == CheckOptions(samples=2)
+
+
+def test_a_target_judged_by_kin_of_its_guard_has_a_caveat_and_no_corrected_rate(store: Store) -> None:
+    guards = judges()
+    guards["harm"].error_rates = {"sensitivity": 0.9, "n_unsafe": 500, "specificity": 0.9, "n_safe": 500}  # type: ignore[attr-defined]
+    target = FakeTarget(lambda p, s: said("UNSAFE" if "O1 " in p else "fine"))
+    alone = run(store, target, guards=guards)
+    assert alone.caveats == []
+    assert alone.unsafe.corrected is not None
+    target._info = target.info.model_copy(update={"name": "guarded", "guarded_by": ("harm",)})
+    guarded = run(store, target, guards=guards)
+    assert "lower bound" in guarded.caveats[0]
+    assert guarded.unsafe.corrected is None
