@@ -170,7 +170,7 @@ def test_google_topics_are_labels_and_no_harm_and_an_unknown_language_is_unasses
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (found,), _ = ask(KINDS[3], monkeypatch, google_answer(Health=0.99))
-    assert (found.outcome, found.labels["Health"]) == (SAFE, 0.99)
+    assert (found.outcome, found.score, found.labels["Health"]) == (SAFE, 0.01, 0.99)
     (found,), _ = ask(KINDS[3], monkeypatch, google_answer(supported=False))
     assert found.outcome is UNASSESSED
 

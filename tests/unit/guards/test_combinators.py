@@ -143,6 +143,25 @@ def test_scores_meet_at_their_thresholds() -> None:
     assert verdict.score == pytest.approx(0.5 + 0.5 * 0.08 / 0.98)
 
 
+class Contrary(Told):
+    """Says the opposite of its score, as hosted guards do that have flags of their own."""
+
+    async def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
+        opposite = {SAFE: UNSAFE, UNSAFE: SAFE, UNASSESSED: UNASSESSED}
+        verdicts = await super().judge(exchanges)
+        return [verdict.model_copy(update={"outcome": opposite[verdict.outcome]}) for verdict in verdicts]
+
+
+def test_where_a_part_contradicts_its_score_its_outcome_counts() -> None:
+    verdicts = judge(any_of(Contrary(0), Contrary(1)), "0.1 0.9", "0.9 0.8")
+    assert [(verdict.outcome, verdict.score) for verdict in verdicts] == [
+        (UNSAFE, 0.5),
+        (SAFE, pytest.approx(0.5)),
+    ]
+    assert verdicts[1].score is not None
+    assert verdicts[1].score < 0.5
+
+
 @pytest.mark.parametrize(("threshold", "word", "score"), [(0.0, "0", 0.5), (1.0, "1", 1.0), (1.0, "0.5", 0.25)])
 def test_thresholds_at_the_ends_are_no_trouble(threshold: float, word: str, score: float) -> None:
     guard = any_of(Told(0, threshold=threshold), Told(1))
@@ -432,6 +451,10 @@ def g2() -> Guard:
         ("any(g0, g1)", "0.1 0.9", UNSAFE),
         ("all(g0, g1)", "0.1 0.9", SAFE),
         ("vote(g0, g1, g2)", "0.1 0.9 0.8", UNSAFE),
+        ("vote(g0, g1, g2)", "0.1 0.9 0.2", SAFE),
+        ("vote(g0, g1)", "0.9 0.1", UNSAFE),
+        ("any(g0, g1)", "0.1 ?", UNASSESSED),
+        ("all(g0, g1)", "0.9 ?", UNASSESSED),
         ("weighted(0.7*g0, 0.3*g1)", "0.1 0.9", SAFE),
         ("cascade(g0, g1, 0.2, 0.8)", "0.3 0.9", UNSAFE),
         ("fallback(g0, g1)", "? 0.9", UNSAFE),
