@@ -188,7 +188,7 @@ def _raw() -> dict[str, dict[str, Any]]:
     folder = resources.files(__package__).joinpath("prompts")
     for path in sorted(folder.iterdir(), key=lambda each: each.name):
         if path.name.endswith(".yaml"):
-            file = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+            file = yaml.safe_load(path.read_text(encoding="utf-8"))
             guards, shared = file.pop("guards"), {k: v for k, v in file.items() if not k.startswith("_")}
             found |= {name: {**shared, "name": name, **guard} for name, guard in guards.items()}
     return found

@@ -208,7 +208,7 @@ def make(name: str, target: str | None = None, *options: str) -> LMGuard:
 
 def __getattr__(name: str) -> Callable[..., LMGuard]:
     """Return the maker of the guard model of that name, so that ``registry.yaml`` can name each."""
-    if name not in formats.names():
+    if name.startswith("_") or name not in formats.names():  # imports ask for dunder names
         raise AttributeError(f"module {__name__} has no attribute {name}")
     return partial(make, name)
 
