@@ -24,7 +24,7 @@ from harmless.targets.speech import lines, spoken
 
 T = TypeVar("T")
 
-#: Conversations at once: the fastest on 2 cores of 8, 16 and 32, which differ by 5 %; costs 23 MB each.
+#: Conversations at once; on 2 cores 32 are no faster and 8 are 5 % slower. Each costs 23 MB.
 SLOTS = 16
 #: Tokens of one conversation with its reply.
 CONTEXT = 1024
@@ -38,7 +38,7 @@ _DECIDING = 1000.0
 
 
 class EmbeddedTarget:
-    """Answers with a GGUF model; the reply to a conversation is the same whatever else is asked beside it.
+    """Answers with a GGUF model; on a CPU, what is asked beside a conversation does not change its reply.
 
     Args:
         path: the GGUF file.
