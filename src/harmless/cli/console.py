@@ -132,12 +132,12 @@ def _show_measures(summary: Summary) -> None:
 
 
 def figure(measure: Measure) -> str:
-    """Return a measure with its interval: a share in percent, a score as a number."""
+    """Return a measure with its interval below: a share in percent, a score as a number."""
     if measure.value is None:
         return "not assessed"
     scale, digits, unit = (100, 1, " %") if measure.unit == "share" else (1, 3, "")
     ends = ("…" if end is None else f"{scale * end:.{digits}f}" for end in (measure.low, measure.high))
-    interval = "" if measure.low is None and measure.high is None else f" ({' to '.join(ends)})"
+    interval = "" if measure.low is None and measure.high is None else f"\n[dim]{' to '.join(ends)}[/]"
     return f"{scale * measure.value:.{digits}f}{unit}{interval}"
 
 

@@ -37,9 +37,7 @@ def overall(asked: Sequence[Row], confidence: float) -> list[Measure]:
         share("accuracy of readable answers", read, lambda row: row.right, confidence),
         *unread(asked, confidence),
     ]
-    if any(ANY_FORM in row.verdicts[CHOICE].labels for row in asked):
-        found.append(share("accuracy in any form", asked, _right_in_any_form, confidence))
-    return found
+    return [*found, *_in_any_form(asked, asked, confidence)]
 
 
 def unread(asked: Sequence[Row], confidence: float) -> list[Measure]:
@@ -50,6 +48,12 @@ def unread(asked: Sequence[Row], confidence: float) -> list[Measure]:
 def readable(row: Row) -> bool:
     """Return whether it could be read what was chosen."""
     return row.verdicts[CHOICE].outcome is not Outcome.UNASSESSED
+
+
+def _in_any_form(rows: Sequence[Row], asked: Sequence[Row], confidence: float) -> Iterator[Measure]:
+    """Yield the accuracy that forgives the form, if the form makes a difference anywhere."""
+    if any(ANY_FORM in row.verdicts[CHOICE].labels for row in asked):
+        yield share("accuracy in any form", rows, _right_in_any_form, confidence)
 
 
 def _right_in_any_form(row: Row) -> Event:
@@ -67,5 +71,7 @@ def _by_group(asked: Sequence[Row], confidence: float) -> Iterator[Measure]:
         if by in FURTHER and len(groups) < 2:
             continue
         for key, name, rows in groups:
-            measure = share("accuracy", rows, lambda row: row.right, confidence)
-            yield measure.model_copy(update={"by": by, "group": key, "label": name})
+            update = {"by": by, "group": key, "label": name}
+            yield share("accuracy", rows, lambda row: row.right, confidence).model_copy(update=update)
+            for measure in _in_any_form(rows, asked, confidence):
+                yield measure.model_copy(update=update)
