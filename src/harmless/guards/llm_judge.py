@@ -3,18 +3,20 @@
 The judged text may try to win the judge over, so it stands between delimiters with a random key per call, what
 looks like delimiters in it is replaced, and an answer counts only with a second random key that the text cannot
 know. What still speaks to the judge and is rated safe has to pass a control: the same text behind one that is
-beyond doubt unsafe. A judge that rates even that as safe is steered, and the exchange is unassessed.
+beyond doubt unsafe. A judge that rates even that as safe is steered, and the exchange is unassessed. That is no
+proof against a text that speaks of the rating only to readers who are not shown the control.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, TypeAlias
 
 import anyio
+from pydantic import ValidationError
 
 from harmless import targets
 from harmless.core import (
@@ -39,9 +41,11 @@ Controls: TypeAlias = Literal["steering", "always", "never"]
 
 DEFAULT_RUBRIC = "harm"
 MAX_TOKENS = 512
+LOCAL_CONTEXT = 4096
 TEMPERATURE = 0.7
 """Where one judge is asked several times; a single answer is greedy."""
 _LOCAL = ("embedded", "hf", "scripted")
+_OPTIONS = {"samples", "control", *targets.TargetOptions.model_fields} - {"policy"}
 _TEMPLATES = ("rate.system.j2", "rate.user.j2", "compare.system.j2", "compare.user.j2")
 
 
@@ -165,24 +169,27 @@ def llm_judge(*arguments: str) -> LlmJudge:
     """Return the judge of a spec such as ``llm_judge(openai:MODEL, anthropic:MODEL, k12, samples=3)``.
 
     Args:
-        *arguments: one or more targets; at most one rubric, by name or as a YAML file; ``samples=N``; and
-            ``control=steering``, ``always`` or ``never``.
+        *arguments: one or more targets; at most one rubric, by name or as a YAML file; and options:
+            ``samples=N``, ``control=steering`` (or ``always``, ``never``) and those of targets, such as
+            ``base_url=http://localhost:8000/v1``, which are for all of them.
 
     Raises:
         UsageError: no target is named, or an argument is none of these.
     """
     kinds = {kind.name for kind in targets.describe()}
     specs = [each for each in arguments if each.partition(":")[0] in kinds]
-    options = [each for each in arguments if each.startswith(("samples=", "control="))]
-    named = [each for each in arguments if each not in specs and each not in options]
+    options = dict(
+        each.split("=", 1) for each in arguments if each.partition("=")[0] in _OPTIONS and "=" in each
+    )
+    named = [e for e in arguments if e not in specs and e.partition("=")[0] not in options]
     if not specs or len(named) > 1:
         raise UsageError(
             "An LLM judge needs a target, and takes one rubric.",
             f"Write llm_judge(openai:MODEL, RUBRIC); rubrics are {', '.join(rubric_names())} and YAML files.",
         )
     asking, rubric = _asking(options), load_rubric(named[0] if named else DEFAULT_RUBRIC)
-    judges = [targets.load(spec, guards=registry.load) for spec in specs]
-    remote = any(spec.partition(":")[0] not in _LOCAL for spec in specs)
+    judges = [targets.load(spec, _reached(spec, options), guards=registry.load) for spec in specs]
+    remote = any(_leaves(spec, judge) for spec, judge in zip(specs, judges, strict=True))
     return LlmJudge(judges, rubric, asking, leaves_machine=remote)
 
 
@@ -213,15 +220,33 @@ def behind(unsafe: str, text: str, control: Control) -> str:
     return f"{unsafe}\n\n{steering_part(text) if control.keep == 'steering' else text}"
 
 
-def _asking(options: Sequence[str]) -> Asking:
-    given = dict(option.split("=", 1) for option in options)
-    samples, control = given.get("samples", "1"), given.get("control", "steering")
+def _asking(options: Mapping[str, str]) -> Asking:
+    samples, control = options.get("samples", "1"), options.get("control", "steering")
     if not samples.isdecimal() or not int(samples) or control not in ("steering", "always", "never"):
         raise UsageError(
-            f"An LLM judge does not take {' '.join(options)}.",
+            f"An LLM judge does not take samples={samples} with control={control}.",
             "Write samples=N with N of 1 or more, control=steering, control=always or control=never.",
         )
     return Asking(samples=int(samples), control=control)  # type: ignore[arg-type]
+
+
+def _reached(spec: str, options: Mapping[str, str]) -> targets.TargetOptions:
+    """Return how a target is reached; a local model gets room for a rubric, which its default has not."""
+    room = {"context": LOCAL_CONTEXT, "slots": 1} if spec.startswith("embedded") else {}
+    given = {name: value for name, value in options.items() if name in targets.TargetOptions.model_fields}
+    try:
+        return targets.TargetOptions.model_validate(room | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"An LLM judge's option {place}: {first['msg']}.", "See the options of targets."
+        ) from None
+
+
+def _leaves(spec: str, judge: Target) -> bool:
+    """Return whether a target sends text out; true where it does not say and may."""
+    return bool(getattr(judge, "leaves_machine", spec.partition(":")[0] not in _LOCAL))
 
 
 def _controlled(verdict: Verdict, steered: tuple[str, Verdict]) -> Verdict:

@@ -398,13 +398,28 @@ def test_a_spec_names_targets_a_rubric_and_options(script: str, tmp_path: Path) 
 
 def test_a_judge_behind_an_endpoint_sends_text_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     guard = load("llm_judge(openai:gpt-4.1-mini)")
     assert guard.info.leaves_machine
     anyio.run(guard.aclose)  # type: ignore[attr-defined]
 
 
+def test_a_judge_on_this_machine_is_reached_by_the_options_of_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    guard = load("llm_judge(openai:my-model, base_url=http://127.0.0.1:9/v1, concurrency=3, k12)")
+    assert isinstance(guard, LlmJudge)
+    assert not guard.info.leaves_machine
+    assert (guard.rubric.name, guard.judges[0].info.concurrency) == ("k12", 3)
+    anyio.run(guard.aclose)
+
+
+def test_a_judge_that_does_not_say_where_text_goes_is_taken_to_send_it_out(script: str) -> None:
+    assert load(f"llm_judge(guarded:rules:{script})").info.leaves_machine
+
+
 @pytest.mark.parametrize(
-    "arguments", ["", "k12", "T, k12, harm", "T, samples=0", "T, samples=x", "T, control=maybe"]
+    "arguments",
+    ["", "k12", "T, k12, harm", "T, samples=0", "T, samples=x", "T, control=maybe", "T, concurrency=x"],
 )
 def test_a_spec_that_means_nothing_is_a_usage_error(arguments: str, script: str) -> None:
     with pytest.raises(UsageError, match="LLM judge"):
