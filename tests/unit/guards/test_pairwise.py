@@ -24,7 +24,7 @@ def prefers(choose, rubric: str = "helpfulness", **asking) -> LlmJudge:
     def answer(conversation: Conversation, sampling: Sampling) -> Reply:
         *_, first, second = texts_in(conversation)
         text = json.dumps({"reason": "so", "better": choose(first, second), "key": key_in(conversation)})
-        return Reply(status=ReplyStatus.COMPLETE, text=text, latency_s=0.5, cost_usd=0.25)
+        return Reply(status=ReplyStatus.COMPLETE, text=text, latency_s=0.001, cost_usd=0.25)
 
     return LlmJudge([ScriptedTarget(answer)], load_rubric(rubric), Asking(**asking))
 
@@ -53,7 +53,7 @@ def test_the_better_reply_wins_in_either_place(a: str, b: str, result: Result) -
     found = run(prefers(good), a, b)
     assert found.result is result
     assert found.consistent
-    assert (found.latency_s, found.cost_usd) == (1.0, 0.5)
+    assert (found.latency_s, found.cost_usd) == (0.002, 0.5)
 
 
 def test_a_result_that_changes_with_the_order_is_a_tie() -> None:
