@@ -35,7 +35,7 @@ _SEVERAL = re.compile(r"\b([A-Z])\W*(?:,|&|/|\band\b|\bor\b)\W*([A-Z])\b(?!['’
 _CUE = r"(?i:\banswer|\boption|\bchoice|\bchoose)\b(?i:\s+is|\s+was|\s+would\s+be)?"
 _LETTER = (
     re.compile(r"^\W*([A-Za-z])\W*$"),
-    re.compile(rf"{_CUE}\W*([B-HJ-Z]|[AI]\b{_BECAUSE})\b(?![-'’])"),
+    re.compile(rf"{_CUE}(?::\W*|[^\w\n]*)([B-HJ-Z]|[AI]\b{_BECAUSE})\b(?![-'’])"),
     re.compile(r"^\W*([A-Za-z])(?:[.):\]]|\s*[-–—]\s|\s*$)", re.MULTILINE),
     re.compile(r"(?<![\w.])\(?([A-Z])[.)](?=\s|$)"),
 )

@@ -49,7 +49,13 @@ def test_several_options_and_letters_of_none_are_malformed(text: str) -> None:
     assert read(text, PEOPLE) == MALFORMED
 
 
-def test_a_option_that_is_part_of_another_is_not_taken_for_it() -> None:
+def test_options_that_are_echoed_are_no_choice_though_one_has_the_word_answer() -> None:
+    options = ("The couple", "Cannot answer", "The neighbour")
+    assert read("A. The couple\nB. Cannot answer\nC. The neigh", options) == MALFORMED
+    assert read("Answer:\n\nB. Cannot answer", options) == (1,)
+
+
+def test_an_option_that_is_part_of_another_is_not_taken_for_it() -> None:
     assert read("It was the nurse.", PEOPLE) == (0,)
     assert read("It was the old nurse's doctor, the nurse said.", ("nurse", "x", "The old nurse's doctor")) == (
         2,
