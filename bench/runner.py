@@ -133,8 +133,10 @@ def overhead(count: int, rounds: int) -> dict[str, Any]:
                     "messages": [m.model_dump() for m in prompt.conversation],
                     "max_tokens": 64,
                     "temperature": 0.0,
+                    "top_p": 1.0,
+                    "top_k": 0,
+                    "min_p": 0.0,
                     "seed": 0,
-                    "cache_prompt": False,
                 }
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -46,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except HarmlessError as error:
         _fail(error.message, error.next_step, error.exit_code)
     except KeyboardInterrupt:
-        _fail("Interrupted.", "The same command goes on where it stopped.", 130)
+        _report("Interrupted.", "The same command goes on where it stopped.")
+        sys.stdout.flush()
+        os._exit(130)  # replies that came are stored; waiting for a local model to finish its own takes long
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
@@ -54,7 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _fail(message: str, next_step: str, code: int) -> None:
+    _report(message, next_step)
+    sys.exit(code)
+
+
+def _report(message: str, next_step: str) -> None:
     print(f"harmless: {message}", file=sys.stderr)
     if next_step:
-        print(f"  {next_step}", file=sys.stderr)
-    sys.exit(code)
+        print(f"  {next_step}", file=sys.stderr, flush=True)
