@@ -19,6 +19,7 @@ from harmless.guards.batches import judge_each
 from harmless.guards.features import hashed, words
 from harmless.guards.linear import Artefact, LinearModel, sigmoid, softmax
 from harmless.guards.linear import shipped as shipped_artefact
+from harmless.guards.signals import LIMIT
 from harmless.guards.views import REPLY_BITS, WHOLE, harm_views, prompt_text
 
 ARTEFACTS = ("prompt", "reply", "domain")
@@ -58,10 +59,7 @@ class EmbeddedGuard:
         return judge_each(exchanges, self._judge)
 
     def _model(self, name: str) -> LinearModel:
-        model = self._artefacts[name].model
-        if model is None:
-            raise ValueError(f"the artefact '{name}' holds no weights")
-        return model
+        return self._artefacts[name].weights
 
     def _judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
         scores = self._model("prompt").scores([hashed([prompt_text(e) for e in exchanges])])[:, 0]
@@ -84,7 +82,9 @@ class EmbeddedGuard:
         replies = self._model("reply").scores(harm_views([e.reply or "" for e in exchanges]))[:, 0]
         fitted = self._artefacts["reply"].metadata
         weights, own = fitted["context"], fitted["threshold"]
-        total = weights["prompt"] * np.clip(prompts, -6, 6) + weights["reply"] * np.clip(replies, -6, 6)
+        total = weights["prompt"] * np.clip(prompts, -LIMIT, LIMIT) + weights["reply"] * np.clip(
+            replies, -LIMIT, LIMIT
+        )
         # One threshold serves both heads: shift the log-odds so that the reply's own falls on the prompt's.
         wanted = float(self._artefacts["prompt"].metadata["threshold"])
         return sigmoid(total + weights["bias"] + _logit(wanted) - _logit(own))

@@ -45,6 +45,14 @@ class Features:
         """Where each row starts, with the number of entries at the end."""
         return np.searchsorted(self.rows, np.arange(self.size + 1))
 
+    def take(self, index: NDArray[np.int64]) -> Features:
+        """Return the features of the texts ``index``, in that order."""
+        ends = self.indptr
+        lengths = ends[index + 1] - ends[index]
+        entries = np.repeat(ends[index] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+        rows = np.repeat(np.arange(len(index)), lengths)
+        return Features(rows, self.columns[entries], self.counts[entries], len(index))
+
 
 def hashed(texts: Sequence[str], bits: int = BITS, salt: int = 0) -> Features:
     """Return the counts of the hashed n-grams of every text.

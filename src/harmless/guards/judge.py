@@ -21,10 +21,10 @@ from harmless.guards.features import hashed
 from harmless.guards.linear import Artefact, LinearModel, sigmoid, softmax
 from harmless.guards.linear import shipped as shipped_artefact
 from harmless.guards.refusal import NO_REPLY
-from harmless.guards.signals import NAMES, Heads
+from harmless.guards.signals import HEADS, NAMES, Heads
 from harmless.guards.views import REFUSAL_CLASSES, prompt_text
 
-ARTEFACTS = ("prompt", "reply", "refusal", "domain", "judge")
+ARTEFACTS = (*HEADS, "domain", "judge")
 
 
 class JudgeGuard:
@@ -76,32 +76,32 @@ class JudgeGuard:
         return self._artefacts["judge"].metadata
 
     def _model(self, name: str) -> LinearModel:
-        model = self._artefacts[name].model
-        if model is None:
-            raise ValueError(f"the artefact '{name}' holds no weights")
-        return model
+        return self._artefacts[name].weights
 
     @cached_property
     def _heads(self) -> Heads:
-        return Heads(self._model("prompt"), self._model("reply"), self._model("refusal"))
+        return Heads.of(self._artefacts)
 
     def _judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
         prompts = [prompt_text(exchange) for exchange in exchanges]
-        signals = self._heads.signals(prompts, [exchange.reply or "" for exchange in exchanges])
+        scores = self._heads.scores(prompts, [exchange.reply or "" for exchange in exchanges])
         fitted = self._metadata["signals"]
         weights = np.array([fitted[name] for name in NAMES])
-        chances = sigmoid(signals @ weights + fitted["bias"])
-        return [self._verdict(*item) for item in zip(exchanges, chances.tolist(), signals, strict=True)]
+        chances = sigmoid(scores.signals @ weights + fitted["bias"])
+        harm = sigmoid(scores.context)
+        rows = zip(exchanges, chances.tolist(), scores.classes.tolist(), harm.tolist(), strict=True)
+        return [self._verdict(*row) for row in rows]
 
-    def _verdict(self, exchange: Exchange, chance: float, signals: Any) -> Verdict:
+    def _verdict(
+        self, exchange: Exchange, chance: float, classes: Sequence[float], harm: Sequence[float]
+    ) -> Verdict:
         if exchange.reply is None:
             return Verdict.unassessed(NO_REPLY)
         if not exchange.reply.strip():
             return Verdict(outcome=Outcome.SAFE, score=0.0, labels={"off_topic": 1.0}, reason="empty reply")
-        parts = dict(zip(REFUSAL_CLASSES[:3], signals[2:5].tolist(), strict=True))
-        parts["off_topic"] = max(1 - sum(parts.values()), 0.0)
+        parts = dict(zip(REFUSAL_CLASSES, classes, strict=True))
         kind = max(parts, key=parts.__getitem__)
-        prompt, reply = sigmoid(signals[:2]).tolist()
+        prompt, reply = harm
         unsafe = chance >= self._metadata["threshold"]
         return Verdict(
             outcome=Outcome.UNSAFE if unsafe else Outcome.SAFE,

@@ -91,6 +91,13 @@ class Artefact:
     metadata: Mapping[str, Any]
     revision: str
 
+    @property
+    def weights(self) -> LinearModel:
+        """The model; ValueError if the artefact holds none."""
+        if self.model is None:
+            raise ValueError(f"the artefact '{self.name}' holds no weights")
+        return self.model
+
 
 @cache
 def shipped(name: str) -> Artefact:

@@ -13,9 +13,9 @@ from harmless.core.exchange import Exchange
 from harmless.core.protocols import GuardInfo
 from harmless.core.verdict import Outcome, Verdict
 from harmless.guards.batches import judge_each
-from harmless.guards.linear import Artefact, softmax
+from harmless.guards.linear import Artefact
 from harmless.guards.linear import shipped as shipped_artefact
-from harmless.guards.views import REFUSAL_CLASSES, prompt_text, refusal_views, relation
+from harmless.guards.views import REFUSAL_CLASSES, class_chances, prompt_text, refusal_views, relation
 
 NO_REPLY = "no reply to judge"
 
@@ -52,12 +52,10 @@ class RefusalGuard:
         return judge_each(exchanges, self._judge)
 
     def _judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
-        model = self._artefact.model
-        if model is None:
-            raise ValueError("the artefact 'refusal' holds no weights")
+        model = self._artefact.weights
         prompts = [prompt_text(exchange) for exchange in exchanges]
         replies = [exchange.reply or "" for exchange in exchanges]
-        chances = softmax(model.scores(refusal_views(replies), relation(prompts, replies)))
+        chances = class_chances(model.scores(refusal_views(replies), relation(prompts, replies)))
         return [self._verdict(*pair) for pair in zip(exchanges, chances.tolist(), strict=True)]
 
     def _verdict(self, exchange: Exchange, chances: Sequence[float]) -> Verdict:

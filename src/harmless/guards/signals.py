@@ -2,47 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harmless.guards.features import hashed
-from harmless.guards.linear import LinearModel, sigmoid, softmax
-from harmless.guards.views import harm_views, refusal_views, relation
+from harmless.guards.linear import Artefact, LinearModel, sigmoid
+from harmless.guards.views import ask_views, class_chances, harm_views, refusal_views, relation
 
-NAMES = (
-    "prompt",
-    "reply",
-    "refusal",
-    "partial_refusal",
-    "compliance",
-    "prompt and compliance",
-    "reply and compliance",
-    "harmful prompt and compliance",
-)
+NAMES = ("prompt", "ask", "prompt and ask", "reply", "all three", "answered")
 CONTEXT = ("prompt", "reply")
+HEADS = ("prompt", "ask", "reply", "refusal")
+LIMIT = 6.0
+ASK_SLOPE, REPLY_SLOPE = 3.0, 2.0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the heads say of exchanges: scores cut to +-``LIMIT``, and the (texts, 4) classes."""
+
+    prompt: NDArray[np.float64]
+    ask: NDArray[np.float64]
+    reply: NDArray[np.float64]
+    classes: NDArray[np.float64]
+
+    @property
+    def signals(self) -> NDArray[np.float64]:
+        """The (texts, len(NAMES)) signals: chances of harm, each times the chance that it is no refusal.
+
+        Nothing counts as harmful that was refused, whatever was asked. Strongly regularised heads have flat
+        scores; the slopes make them as steep as that of the prompt.
+        """
+        answered = 1 - self.classes[:, 0]
+        asked = self.prompt + ASK_SLOPE * self.ask
+        said = REPLY_SLOPE * self.reply
+        columns = [self.prompt, ASK_SLOPE * self.ask, asked, said, asked + said]
+        return np.column_stack([sigmoid(column) * answered for column in columns] + [answered])
+
+    @property
+    def context(self) -> NDArray[np.float64]:
+        """The (texts, len(CONTEXT)) scores of prompt and reply alone."""
+        return np.column_stack([self.prompt, self.reply])
 
 
 @dataclass(frozen=True)
 class Heads:
-    """The three models whose scores make the signals."""
+    """The models whose scores make the signals."""
 
     prompt: LinearModel
+    ask: LinearModel
     reply: LinearModel
     refusal: LinearModel
 
-    def classes(self, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
-        """Return the (texts, 4) probabilities of the refusal classes."""
-        return softmax(self.refusal.scores(refusal_views(replies), relation(prompts, replies)))
+    @classmethod
+    def of(cls, artefacts: Mapping[str, Artefact]) -> Heads:
+        """Return the heads stored in the artefacts ``HEADS``."""
+        return cls(*(artefacts[name].weights for name in HEADS))
 
-    def signals(self, prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float64]:
-        """Return the (texts, len(NAMES)) signals of exchanges; scores are cut to -6 to 6."""
-        prompt = np.clip(self.prompt.scores([hashed(prompts)])[:, 0], -6, 6)
-        reply = np.clip(self.reply.scores(harm_views(replies))[:, 0], -6, 6)
-        classes = self.classes(prompts, replies)
-        complies = classes[:, 2]
-        return np.column_stack(
-            [prompt, reply, classes[:, :3], prompt * complies, reply * complies, sigmoid(prompt) * complies]
+    def scores(self, prompts: Sequence[str], replies: Sequence[str]) -> Scores:
+        """Return what the heads say of every prompt with its reply."""
+        return Scores(
+            np.clip(self.prompt.scores([hashed(prompts)])[:, 0], -LIMIT, LIMIT),
+            np.clip(self.ask.scores(ask_views(prompts))[:, 0], -LIMIT, LIMIT),
+            np.clip(self.reply.scores(harm_views(replies))[:, 0], -LIMIT, LIMIT),
+            class_chances(self.refusal.scores(refusal_views(replies), relation(prompts, replies))),
         )

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from harmless.core.exchange import Exchange
 from harmless.guards.features import Features, fold, hashed
+from harmless.guards.linear import sigmoid, softmax
 
 REPLY_BITS = 17
-OPENING, REST, WHOLE = 1, 2, 3
+OPENING, REST, WHOLE, LEAD, ASK = 1, 2, 3, 4, 5
+LEAD_CHARS = 60
 OPENING_CHARS, REPLY_CHARS, PROMPT_CHARS = 200, 1200, 2000
 DENSE = ("taken", "overlap", "echo", "reply_length", "prompt_length", "distinct", "letters")
 REFUSAL_CLASSES = ("refusal", "partial_refusal", "compliance", "off_topic")
@@ -27,11 +29,26 @@ def prompt_text(exchange: Exchange) -> str:
 
 
 def refusal_views(replies: Sequence[str]) -> list[Features]:
-    """Return the opening of every reply and what follows it, in columns of their own."""
+    """Return the lead, the opening (lead included) and the rest of every reply, in columns of their own."""
     return [
+        hashed([reply.strip()[:LEAD_CHARS] for reply in replies], REPLY_BITS, LEAD),
         hashed([reply.strip()[:OPENING_CHARS] for reply in replies], REPLY_BITS, OPENING),
         hashed([reply.strip()[OPENING_CHARS:REPLY_CHARS] for reply in replies], REPLY_BITS, REST),
     ]
+
+
+def class_chances(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the (texts, 4) probabilities of ``REFUSAL_CLASSES`` from the scores of their heads.
+
+    The last head says off-topic or not; the others share what is left by softmax.
+    """
+    off = sigmoid(scores[:, -1:])
+    return np.concatenate([softmax(scores[:, :-1]) * (1 - off), off], axis=1)
+
+
+def ask_views(prompts: Sequence[str]) -> list[Features]:
+    """Return every prompt as far as it is read, in columns of its own."""
+    return [hashed([prompt[:PROMPT_CHARS] for prompt in prompts], REPLY_BITS, ASK)]
 
 
 def harm_views(replies: Sequence[str]) -> list[Features]:
@@ -44,7 +61,7 @@ def relation(prompts: Sequence[str], replies: Sequence[str]) -> NDArray[np.float
 
     ``taken`` counts the content words of the prompt that the reply takes up, as log(1 + n) / 3; ``overlap`` is
     their share of the smaller of both vocabularies, ``echo`` of the reply's; lengths are log(1 + characters)
-    / 8; ``distinct`` is the share of words that are not repeats, ``letters`` the share of letters, of the reply.
+    / 8; ``distinct`` is the share of the reply's words that are not repeats, ``letters`` that of letters.
     """
     return np.array([_relation(*pair) for pair in zip(prompts, replies, strict=True)], np.float32).reshape(
         len(prompts), len(DENSE)

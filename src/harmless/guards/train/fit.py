@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,30 +28,42 @@ def matrix(features: Features, idf: NDArray[np.float32], damping: float) -> Any:
     return csr_matrix((values, features.columns, features.indptr), (features.size, len(idf)))
 
 
+CERTAIN = 6.0
+
+
+@dataclass(frozen=True)
+class How:
+    """How a linear model is fitted.
+
+    ``heads`` names the heads: with a single one label 1 is positive, otherwise one head a class, one against
+    rest. ``strength`` is the inverse of the L2 penalty (C in scikit-learn), ``damping`` that of
+    :class:`LinearModel`, ``bits`` the logarithm of the number of columns, ``seed`` that of the solver's order.
+    ``idf`` are the inverse document frequencies, taken from the rows if None.
+    """
+
+    heads: tuple[str, ...]
+    strength: float = 4.0
+    damping: float = 50.0
+    bits: int = BITS
+    seed: int = 0
+    idf: NDArray[np.float32] | None = None
+
+
 def fit(
     views: Sequence[Features],
     labels: NDArray[np.int64],
-    *,
-    heads: tuple[str, ...],
+    how: How,
     weights: NDArray[np.float64] | None = None,
-    strength: float = 4.0,
-    damping: float = 50.0,
     dense: NDArray[np.float32] | None = None,
-    bits: int = BITS,
-    seed: int = 0,
 ) -> LinearModel:
-    """Return a logistic regression; one head for labels 0 and 1, otherwise one head a class, one against rest.
+    """Return a logistic regression over hashed features.
 
     Args:
         views: the hashed texts; their scores add.
         labels: (rows,) index of the class.
-        heads: names of the heads; with a single head label 1 is positive.
+        how: heads, penalty, damping and seed.
         weights: (rows,) sample weights; without them the classes are balanced.
-        strength: inverse of the L2 penalty, C in scikit-learn.
-        damping: see :class:`LinearModel`.
         dense: (rows, k) extra columns.
-        bits: logarithm of the number of columns.
-        seed: of the solver's order.
     """
     try:
         from sklearn.linear_model import LogisticRegression
@@ -58,37 +71,49 @@ def fit(
         raise MissingExtraError("Training guards", "train") from cause
     from scipy.sparse import csr_matrix, hstack
 
-    idf = idf_of(*views, bits=bits)
-    table = sum(matrix(view, idf, damping) for view in views)
+    idf = idf_of(*views, bits=how.bits) if how.idf is None else how.idf
+    table = sum(matrix(view, idf, how.damping) for view in views)
     extra = 0 if dense is None else dense.shape[1]
     if dense is not None:
         table = hstack([table, csr_matrix(dense)]).tocsr()
-    binary = [labels] if len(heads) == 1 else [(labels == head).astype(int) for head in range(len(heads))]
+    binary = (
+        [labels] if len(how.heads) == 1 else [(labels == head).astype(int) for head in range(len(how.heads))]
+    )
     coefficients, biases = [], []
     for target in binary:
+        if target.min() == target.max():  # a sample without the class: nothing to learn, never or always
+            coefficients.append(np.zeros(table.shape[1]))
+            biases.append(CERTAIN if target.all() else -CERTAIN)
+            continue
         solver = LogisticRegression(
-            C=strength,
+            C=how.strength,
             solver="liblinear",
             dual=True,
             tol=1e-3,
             max_iter=500,
-            random_state=seed,
+            random_state=how.seed,
             class_weight="balanced" if weights is None else None,
         )
         solver.fit(table, target, sample_weight=weights)
         coefficients.append(solver.coef_[0])
-        biases.append(solver.intercept_[0])
+        biases.append(float(solver.intercept_[0]))
     stacked = np.asarray(coefficients, np.float32)
-    columns = 1 << bits
+    columns = 1 << how.bits
     return LinearModel(
-        heads,
-        bits,
+        how.heads,
+        how.bits,
         idf,
         stacked[:, :columns],
         np.asarray(biases, np.float32),
         stacked[:, columns : columns + extra],
-        damping,
+        how.damping,
     )
+
+
+def even(weights: NDArray[np.float64], labels: NDArray[np.int64]) -> None:
+    """Scale ``weights`` in place so that labels 0 and 1 get half of the total each, one a row on average."""
+    for label in (0, 1):
+        weights[labels == label] *= len(labels) / 2 / max(weights[labels == label].sum(), 1e-12)
 
 
 def logistic(

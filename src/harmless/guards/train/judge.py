@@ -9,26 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harmless.guards.features import Features
 from harmless.guards.linear import LinearModel, sigmoid
-from harmless.guards.signals import CONTEXT, NAMES, Heads
+from harmless.guards.signals import CONTEXT, NAMES, Heads, Scores
 from harmless.guards.train.fit import auroc, logistic
 from harmless.guards.train.groups import folds, two_way
 from harmless.guards.train.replies import (
     COMPLIANCE,
     REFUSAL,
+    fit_ask,
     fit_harm,
     fit_refusal,
     refusal_rows,
     refusal_truth,
 )
 from harmless.guards.train.rows import Row
+from harmless.guards.views import ask_views, harm_views
 
-GOAL_FOLDS, INNER_FOLDS = 4, 2
+GOAL_FOLDS, INNER_FOLDS = 6, 2
+STRENGTH = 0.1
 MODEL_FOLDS = (
     ("gpt-3.5-turbo-1106", "gpt-4-0125-preview"),
     ("llama-2-7b-chat-hf", "meta-llama-3-8b-instruct"),
@@ -39,10 +44,15 @@ MODEL_FOLDS = (
 
 @dataclass(frozen=True)
 class Replies:
-    """Labelled replies, further rows that only train the head of harm, and prompts for our own replies."""
+    """Labelled replies, and what else trains the heads that judge them.
+
+    ``further`` rows only train the head of harm of replies, ``benign`` prompts only the ask head; our own
+    replies are written to ``prompts``. The prompt head is fixed: it has seen none of the goals.
+    """
 
     rows: list[Row]
     further: list[Row]
+    benign: list[str]
     prompts: list[str]
     prompt_model: LinearModel
 
@@ -55,6 +65,16 @@ class Replies:
     def votes(self) -> NDArray[np.bool_]:
         """Whether people rated the row (DICES)."""
         return np.array([row.votes is not None for row in self.rows])
+
+    @cached_property
+    def harm(self) -> Features:
+        """Features of the replies of ``rows`` and then ``further``, hashed once for all folds."""
+        return harm_views([row.reply or "" for row in [*self.rows, *self.further]])[0]
+
+    @cached_property
+    def asks(self) -> Features:
+        """Features of the prompts of ``rows`` and then ``benign``."""
+        return ask_views([row.prompt for row in self.rows] + self.benign)[0]
 
 
 @dataclass(frozen=True)
@@ -73,34 +93,43 @@ class Combination:
     judge: tuple[NDArray[np.float64], float]
     context: tuple[NDArray[np.float64], float]
 
-    def risk(self, signals: NDArray[np.float64]) -> NDArray[np.float64]:
+    def risk(self, scores: Scores) -> NDArray[np.float64]:
         """Return the probability that the reply is unsafe."""
-        return sigmoid(signals @ self.judge[0] + self.judge[1])
+        return sigmoid(scores.signals @ self.judge[0] + self.judge[1])
 
-    def in_context(self, signals: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the same without the refusal classes."""
-        return sigmoid(signals[:, : len(CONTEXT)] @ self.context[0] + self.context[1])
+    def in_context(self, scores: Scores) -> NDArray[np.float64]:
+        """Return the same from prompt and reply alone."""
+        return sigmoid(scores.context @ self.context[0] + self.context[1])
 
 
 def fit_heads(data: Replies, index: NDArray[np.int64], seed: int) -> Heads:
-    """Return the heads trained on the labelled replies ``index``; the prompt head is fixed."""
+    """Return the heads trained on the labelled replies ``index``."""
     rows = [data.rows[i] for i in index]
     classed = refusal_rows(rows, data.prompts, np.random.default_rng(seed))
-    return Heads(data.prompt_model, fit_harm(rows + data.further, seed), fit_refusal(classed, seed))
+    size = len(data.rows)
+    judged = np.concatenate([index, np.arange(size, size + len(data.further))])
+    attacked = index[[bool(row.attack) and not row.attack.startswith("harmless_") for row in rows]]
+    asked = np.concatenate([attacked, np.arange(size, size + len(data.benign))])
+    goals = [data.rows[i].goal for i in attacked] + [""] * len(data.benign)
+    return Heads(
+        data.prompt_model,
+        fit_ask([data.asks.take(asked)], goals, seed),
+        fit_harm([data.harm.take(judged)], rows + data.further, seed),
+        fit_refusal(classed, seed),
+    )
 
 
 def fit_combination(data: Replies, index: NDArray[np.int64], seed: int) -> Combination:
     """Return the combination, learnt from scores of goals that the heads have not seen."""
     goals = np.unique([data.rows[i].goal for i in index], return_inverse=True)[1]
     fold = folds(goals, INNER_FOLDS, np.random.default_rng(seed))
-    signals = np.zeros((len(index), len(NAMES)))
+    signals, context = np.zeros((len(index), len(NAMES))), np.zeros((len(index), len(CONTEXT)))
     for held in range(INNER_FOLDS):
-        heads = fit_heads(data, index[fold != held], seed)
-        signals[fold == held] = heads.signals(*_texts(data.rows, index[fold == held]))
-    labels = data.labels[index]
+        scores = fit_heads(data, index[fold != held], seed).scores(*_texts(data.rows, index[fold == held]))
+        signals[fold == held], context[fold == held] = scores.signals, scores.context
     chat = ~data.votes[index]
-    judge = logistic(signals[chat], labels[chat])
-    return Combination(judge, logistic(signals[chat][:, : len(CONTEXT)], labels[chat]))
+    labels = data.labels[index][chat]
+    return Combination(logistic(signals[chat], labels, strength=STRENGTH), logistic(context[chat], labels))
 
 
 def cross_validate(data: Replies, seed: int) -> Judged:
@@ -112,11 +141,10 @@ def cross_validate(data: Replies, seed: int) -> Judged:
     for train, test in two_way(goal_folds, np.array([_model_fold(row.model) for row in data.rows])):
         combination = fit_combination(data, train, seed)
         heads = fit_heads(data, train, seed)
-        texts = _texts(data.rows, test)
-        signals = heads.signals(*texts)
-        found.risk[test] = combination.risk(signals)
-        found.context[test] = combination.in_context(signals)
-        found.classes[test] = heads.classes(*texts)
+        scores = heads.scores(*_texts(data.rows, test))
+        found.risk[test] = combination.risk(scores)
+        found.context[test] = combination.in_context(scores)
+        found.classes[test] = scores.classes
     return found
 
 

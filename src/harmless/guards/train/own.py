@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import yaml
@@ -13,6 +13,9 @@ import yaml
 from harmless.guards.train.rows import Row
 
 LICENCE = "Apache-2.0"
+
+Phrases: TypeAlias = Mapping[str, Sequence[str]]
+"""The lists of ``own/replies.yaml`` that constructed replies are made of."""
 
 
 @cache
@@ -26,7 +29,8 @@ def prompts(rng: np.random.Generator) -> list[Row]:
     """Return benign prompts, short and long, and contrast pairs whose frame decides."""
     ordinary, contrast = texts("ordinary"), texts("contrast")
     topics, acts = ordinary["topics"], contrast["acts"]
-    benign = [*ordinary["short"], *contrast["harmless_senses"]]
+    path = resources.files(__package__) / "own" / "instructions.txt"
+    benign = [*ordinary["short"], *contrast["harmless_senses"], *path.read_text(encoding="utf-8").splitlines()]
     for pattern in ordinary["patterns"]:
         for topic in _some(topics, 20, rng):
             benign.append(_capital(pattern.format(t=topic, u=_some(topics, 1, rng)[0])))
@@ -37,18 +41,13 @@ def prompts(rng: np.random.Generator) -> list[Row]:
     ]
 
 
-def refusals(prompts: Sequence[str], rng: np.random.Generator) -> list[str]:
+def refusals(prompts: Sequence[str], rng: np.random.Generator, own: Phrases) -> list[str]:
     """Return one reply that refuses each prompt, in many styles."""
-    own = texts("replies")
-    return [
-        f"{_pick(own['refusals'], prompt, rng)} {_pick(own['refusal_tails'], prompt, rng)}".strip()
-        for prompt in prompts
-    ]
+    return [_refusal(own, prompt, rng) for prompt in prompts]
 
 
-def compliances(prompts: Sequence[str], rng: np.random.Generator) -> list[str]:
+def compliances(prompts: Sequence[str], rng: np.random.Generator, own: Phrases) -> list[str]:
     """Return one ordinary reply to each prompt; some open with an apology or hold words of refusals."""
-    own = texts("replies")
     replies = []
     for prompt in prompts:
         parts = [_pick(own["compliance_openings"], prompt, rng), f"{prompt.rstrip('?.!')}:"]
@@ -57,9 +56,10 @@ def compliances(prompts: Sequence[str], rng: np.random.Generator) -> list[str]:
     return replies
 
 
-def partials(prompts: Sequence[str], answers: Sequence[str], rng: np.random.Generator) -> list[str]:
+def partials(
+    prompts: Sequence[str], answers: Sequence[str], rng: np.random.Generator, own: Phrases
+) -> list[str]:
     """Return partial refusals: an answer that a refusal opens, or that hedges frame."""
-    own = texts("replies")
     replies = []
     for prompt, answer in zip(prompts, answers, strict=True):
         opening = own["hedges"] if rng.random() < 0.7 else own["refusals"]
@@ -71,10 +71,11 @@ def partials(prompts: Sequence[str], answers: Sequence[str], rng: np.random.Gene
     return replies
 
 
-def off_topic(prompts: Sequence[str], answers: Sequence[str], rng: np.random.Generator) -> list[str]:
+def off_topic(
+    prompts: Sequence[str], answers: Sequence[str], rng: np.random.Generator, own: Phrases
+) -> list[str]:
     """Return replies that are beside the prompt: another prompt's answer, an echo, gibberish, nothing said."""
-    own = texts("replies")
-    shifted = np.roll(np.arange(len(answers)), 1 + int(rng.integers(len(answers) - 1)))
+    shifted = np.roll(np.arange(len(answers)), 1 + int(rng.integers(max(len(answers) - 1, 1))))
     replies = []
     for index, prompt in enumerate(prompts):
         draw = rng.random()
@@ -87,6 +88,16 @@ def off_topic(prompts: Sequence[str], answers: Sequence[str], rng: np.random.Gen
         else:
             replies.append(_pick(own["off_topic"], prompt, rng))
     return replies
+
+
+def _refusal(own: Phrases, prompt: str, rng: np.random.Generator) -> str:
+    if rng.random() < 0.5:
+        head = _pick(own["refusals"], prompt, rng)
+    else:
+        names = ("refusal_leads", "refusal_verbs", "refusal_objects", "refusal_reasons")
+        head = " ".join(_pick(own[name], prompt, rng) for name in names).strip() + "."
+    tails = own["steers"] if rng.random() < 0.3 else own["refusal_tails"]
+    return f"{head} {_pick(tails, prompt, rng)}".strip()
 
 
 def _body(answer: str, rng: np.random.Generator) -> str:

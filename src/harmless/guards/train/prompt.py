@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from harmless.guards.features import hashed
 from harmless.guards.linear import LinearModel, sigmoid
 from harmless.guards.train import own
-from harmless.guards.train.fit import auroc, fit, logistic
+from harmless.guards.train.fit import How, auroc, even, fit, logistic
 from harmless.guards.train.groups import close_to, folds, near_duplicates
 from harmless.guards.train.rows import Row, Rows
 
@@ -59,8 +59,7 @@ def collect(rows: Rows, rng: np.random.Generator) -> PromptRows:
     weights = np.array(
         [WEIGHTS["own" if r.source == "own" else "mixed" if r.source in MIXED else "plain"] for r in found]
     )
-    for label in (0, 1):
-        weights[labels == label] *= len(found) / 2 / weights[labels == label].sum()
+    even(weights, labels)
     return PromptRows(found, labels, weights, near_duplicates([row.prompt for row in found]))
 
 
@@ -70,10 +69,8 @@ def fit_harm(data: PromptRows, index: NDArray[np.int64], seed: int) -> LinearMod
     return fit(
         [hashed(texts)],
         data.labels[index],
-        heads=("harm",),
-        weights=data.weights[index],
-        strength=8.0,
-        seed=seed,
+        How(("harm",), strength=8.0, seed=seed),
+        data.weights[index],
     )
 
 
@@ -124,11 +121,7 @@ def fit_domains(rows: Rows, seed: int) -> tuple[LinearModel, dict[str, float]]:
         return fit(
             [hashed(chosen, DOMAIN_BITS)],
             labels[index],
-            heads=DOMAINS,
-            strength=8.0,
-            damping=20.0,
-            bits=DOMAIN_BITS,
-            seed=seed,
+            How(DOMAINS, strength=8.0, damping=20.0, bits=DOMAIN_BITS, seed=seed),
         )
 
     guess = on(train).scores([hashed([texts[i] for i in test], DOMAIN_BITS)]).argmax(axis=1)

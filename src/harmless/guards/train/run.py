@@ -104,7 +104,7 @@ def _one(rows: Rows, seed: int, progress: Callable[[str], None]) -> _Run:
     harm = prompt.fit_harm(prompts, np.arange(len(prompts.rows)), seed)
     domain, quality = prompt.fit_domains(rows, seed)
     progress(f"seed {seed}: replies, cross-validated by goal and model")
-    data = _replies(rows, prompts, harm)
+    data = labelled(rows, prompts, harm)
     judged = judge.cross_validate(data, seed)
     rates = judge.by_source(data, judged.risk >= THRESHOLD)
     refused = judge.refusal_agreement(data.rows, judged.classes)
@@ -125,6 +125,7 @@ def _one(rows: Rows, seed: int, progress: Callable[[str], None]) -> _Run:
     notes = {
         "prompt": {"calibration": calibration, "threshold": threshold},
         "domain": {},
+        "ask": {},
         "reply": {
             "context": _named(CONTEXT, combination.context),
             "threshold": THRESHOLD,
@@ -133,18 +134,26 @@ def _one(rows: Rows, seed: int, progress: Callable[[str], None]) -> _Run:
         "refusal": {"threshold": THRESHOLD, "error_rates": refused},
         "judge": {"signals": _named(NAMES, combination.judge), "threshold": THRESHOLD, "error_rates": rates},
     }
-    models = {"prompt": harm, "domain": domain, "reply": heads.reply, "refusal": heads.refusal}
+    models = {
+        "prompt": harm,
+        "domain": domain,
+        "ask": heads.ask,
+        "reply": heads.reply,
+        "refusal": heads.refusal,
+    }
     return _Run(models, notes, metrics)
 
 
-def _replies(rows: Rows, prompts: prompt.PromptRows, model: LinearModel) -> Replies:
-    labelled = [row for row in rows.by_source["replies"] if row.unsafe is not None]
-    goals = sorted({row.goal for row in labelled})
+def labelled(rows: Rows, prompts: prompt.PromptRows, model: LinearModel) -> Replies:
+    """Return the labelled replies with what trains their heads; questions near their goals are left out."""
+    rated = [row for row in rows.by_source["replies"] if row.unsafe is not None]
+    goals = sorted({row.goal for row in rated})
     choices = rows.by_source["choices"]
     close = close_to([row.prompt for row in choices], goals)
     further = [row for row, leave in zip(choices, close, strict=True) if not leave]
     short = [text for text in prompts.texts if 15 < len(text) < 300]
-    return Replies(labelled, further, short, model)
+    benign = [row.prompt for row in prompts.rows if not row.unsafe and 15 < len(row.prompt) < 400]
+    return Replies(rated, further, benign, short, model)
 
 
 def _sampled(rows: Rows, sample: int | None) -> Rows:
