@@ -116,7 +116,7 @@ def _filled(value: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _render(template: str, values: Mapping[str, Any]) -> str:
-    return _compiled(template).render(values)
+    return str(_compiled(template).render(values))
 
 
 @cache
