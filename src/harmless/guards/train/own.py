@@ -91,11 +91,17 @@ def off_topic(
 
 
 def _refusal(own: Phrases, prompt: str, rng: np.random.Generator) -> str:
-    if rng.random() < 0.5:
+    draw = rng.random()
+    made = [_pick(own[f"refusal_{part}"], prompt, rng) for part in ("leads", "verbs", "objects", "reasons")]
+    claim = _capital(_pick(own["refusal_claims"], prompt, rng))
+    if draw < 0.4:
         head = _pick(own["refusals"], prompt, rng)
+    elif draw < 0.75:
+        head = " ".join(made).strip() + "."
+    elif draw < 0.9:
+        head = f"{claim}, {rng.choice(['so', 'and'])} {' '.join(made[:3])}."
     else:
-        names = ("refusal_leads", "refusal_verbs", "refusal_objects", "refusal_reasons")
-        head = " ".join(_pick(own[name], prompt, rng) for name in names).strip() + "."
+        head = f"{claim}, {_pick(own['refusal_closings'], prompt, rng)}."
     tails = own["steers"] if rng.random() < 0.3 else own["refusal_tails"]
     return f"{head} {_pick(tails, prompt, rng)}".strip()
 
