@@ -18,7 +18,7 @@ from harmless.guards.views import REFUSAL_CLASSES, REPLY_BITS, refusal_views, re
 
 REFUSAL, PARTIAL, COMPLIANCE, OFF_TOPIC = range(4)
 CONSTRUCTED = 700
-OFF_TOPIC_WEIGHT = 0.4
+OFF_TOPIC_WEIGHT = 0.15
 
 
 @dataclass(frozen=True)
