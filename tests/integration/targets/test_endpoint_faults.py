@@ -65,7 +65,7 @@ PASSING = {
     "bad gateway": Answer("<html>bad gateway</html>", status=502, content_type="text/html"),
     "overloaded": failure(529, "overloaded", type="overloaded_error"),
     "reset": Reset(),
-    "slow": Answer({}, delay_s=0.6),
+    "slow": Answer({}, delay_s=3.0),
     "invalid JSON": Answer('{"choices": [{"mess'),
     "empty choices": Answer({"choices": [], "content": None}),
     "wrong content type": Answer("<html>hello</html>", content_type="text/html"),
@@ -76,7 +76,7 @@ PASSING = {
 @BOTH
 @pytest.mark.parametrize("fault", PASSING)
 async def test_a_passing_fault_is_tried_again_and_the_reply_is_whole(kind: str, fault: str) -> None:
-    reply, server = await ask(kind, [PASSING[fault], GOOD[kind]], timeout_s=0.4 if fault == "slow" else 5)
+    reply, server = await ask(kind, [PASSING[fault], GOOD[kind]], timeout_s=2.0 if fault == "slow" else 5)
     assert (reply.status, reply.text) == (ReplyStatus.COMPLETE, "Hello.")
     assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (7, 3)
     assert len(server.asked) == 2
