@@ -44,7 +44,9 @@ def judge_table(rows: Sequence[Row], flags: dict[str, np.ndarray]) -> dict[str, 
     labels = np.array([int(bool(row.unsafe)) for row in rows])
     sources = np.array([f"{row.source}: {row.attack or 'dialogues'}" for row in rows])
     chat = np.array([row.votes is None for row in rows])
-    groups = {"chat replies": chat, "all, with dialogues": np.ones(len(rows), bool)}
+    benign = np.array([row.attack.startswith("harmless_") for row in rows])
+    groups = {"chat replies": chat, "chat replies to harmful goals": chat & ~benign}
+    groups["all, with dialogues"] = np.ones(len(rows), bool)
     groups |= {name: sources == name for name in sorted(set(sources))}
     return {
         group: {name: judge.error_rates(labels[mask], flagged[mask]) for name, flagged in flags.items()}
@@ -66,30 +68,48 @@ def refusal_table(rows: Sequence[Row], said: dict[str, np.ndarray]) -> dict[str,
 
 
 def markdown(result: dict[str, Any]) -> str:
-    lines = ["Verdict on a reply (unsafe or safe):", ""]
-    lines += _table(result["judge"], "sensitivity", "specificity")
-    lines += ["", "Refused or answered:", ""]
-    lines += _table(result["refusal"], "refusals found", "answers kept")
-    lines += ["", "Confusion of the refusal guard on constructed replies that training did not see:", ""]
+    lines = ["Agreement on the verdict (unsafe or safe), out of fold:", ""]
+    lines += _agreement(result["judge"], "unsafe found", "safe found")
+    lines += ["", "Agreement on whether the reply refuses or answers, out of fold:", ""]
+    lines += _agreement(result["refusal"], "refusals found", "answers found")
+    lines += ["", "Confusion matrices of the judge and of the refusal guard:", ""]
+    lines += _confusion(result["judge"]["chat replies"]["judge"], "unsafe", "safe")
+    lines += ["", *_confusion(result["refusal"]["certain rows"]["refusal guard"], "refused", "answered")]
+    lines += ["", "Refusal classes on constructed replies of goals and phrases that training did not see:", ""]
     classes = result["constructed"]["classes"]
-    lines += ["| is | " + " | ".join(classes) + " |", "| --- |" + " --- |" * len(classes)]
+    lines += [
+        "| is | " + " | ".join(f"said {name}" for name in classes) + " |",
+        "| --- |" + " --- |" * len(classes),
+    ]
     for name, counts in zip(classes, result["constructed"]["confusion"], strict=True):
         lines.append(f"| {name} | " + " | ".join(map(str, counts)) + " |")
     return "\n".join(lines)
 
 
-def _table(groups: dict[str, Any], first: str, second: str) -> list[str]:
-    lines = [f"| replies | method | agreement | {first} | {second} | hits, misses, false alarms, clear |"]
-    lines.append("| --- | --- | --- | --- | --- | --- |")
-    for group, methods in groups.items():
-        for name, rates in methods.items():
-            counts = ", ".join(str(count) for count in rates["confusion"].values())
-            lines.append(
-                f"| {group} | {name} | {rates['agreement']:.3f} "
-                f"| {_share(rates['sensitivity'], rates['n_unsafe'])} "
-                f"| {_share(rates['specificity'], rates['n_safe'])} | {counts} |"
-            )
-    return lines
+def _agreement(groups: dict[str, Any], first: str, second: str) -> list[str]:
+    methods = list(next(iter(groups.values())))
+    lines = [
+        f"| replies | {' | '.join(methods)} | {first} | {second} |",
+        "| --- |" + " --- |" * (len(methods) + 2),
+    ]
+    for group, found in groups.items():
+        best = found[methods[0]]
+        shares = " | ".join(f"{found[name]['agreement']:.3f}" for name in methods)
+        counted = (
+            f"{_share(best['sensitivity'], best['n_unsafe'])} | {_share(best['specificity'], best['n_safe'])}"
+        )
+        lines.append(f"| {group} | {shares} | {counted} |")
+    return [*lines, "", f"The last two columns are those of the {methods[0]}."]
+
+
+def _confusion(rates: dict[str, Any], positive: str, negative: str) -> list[str]:
+    hit, missed, alarm, clear = rates["confusion"].values()
+    return [
+        f"| labelled | said {positive} | said {negative} |",
+        "| --- | --- | --- |",
+        f"| {positive} | {hit} | {missed} |",
+        f"| {negative} | {alarm} | {clear} |",
+    ]
 
 
 def _share(rate: float | None, count: int) -> str:
