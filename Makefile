@@ -18,7 +18,7 @@ demo: $(VENV)/.core ## check the bundled model, guard it, check again, write har
 	@$(BIN)/harmless make embedded --out harmless-report
 
 test: $(VENV)/.dev ## run the whole test suite with branch coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=85
+	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
 
 test-hf: $(VENV)/.hf ## run the tests that need torch and transformers (a large download)
 	@$(BIN)/python -m pytest -m hf -W default
