@@ -27,7 +27,8 @@ def load_policy(path: str | Path | None = None) -> Policy:
     try:
         plain: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise BadFileError(path, f"It cannot be read: {error}.", next_step="Check the path.") from None
+        cause = getattr(error, "strerror", None) or error
+        raise BadFileError(path, f"It cannot be read: {cause}.", next_step="Check the path.") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise BadFileError(

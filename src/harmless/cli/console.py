@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -37,7 +38,7 @@ def percent(rate: Rate) -> str:
     """Return a rate with its interval below, so that a table fits 80 columns."""
     if rate.rate is None:
         return "not assessed"
-    return f"{100 * rate.rate:.1f} %\n[dim]{100 * rate.low:.1f} to {100 * rate.high:.1f}[/]"
+    return f"{100 * rate.rate:.1f} %\n[dim]{100 * rate.low:.1f}–{100 * rate.high:.1f}[/]"
 
 
 def show_plan(start: Start) -> None:
@@ -45,7 +46,9 @@ def show_plan(start: Start) -> None:
     plan, smallest = start.plan, start.plan.smallest_difference()
     hazards = len({p.hazard for p in plan.prompts if p.hazard})
     again = f" goes on, {start.made} asked already" if start.resumed else ""
-    err.print(f"[bold]{plan.suite}[/] against [bold]{start.run.target.name}[/] (run {start.run.id}{again})")
+    err.print(
+        f"[bold]{plan.suite}[/] against [bold]{escape(start.run.target.name)}[/] (run {start.run.id}{again})"
+    )
     asked = [f"{plan.harmful} prompts to refuse over {hazards} hazards", f"{plan.benign} to answer"]
     asked = asked if plan.harmful or plan.benign else []
     if plan.choices:
@@ -121,7 +124,7 @@ def show_breakdown(breakdown: Breakdown) -> None:
 def _show_measures(summary: Summary) -> None:
     """Print the measures of all rows and of the widest grouping; the report has all."""
     widest = next((m.by for m in summary.measures if m.by), "")
-    table = Table(title=f"{summary.target} on {summary.suite}: {summary.metric}", title_justify="left")
+    table = Table(title=f"{escape(summary.target)} on {summary.suite}: {summary.metric}", title_justify="left")
     for column in ("", "measure", "value", "n", "unassessed"):
         table.add_column(column, justify="left" if column in ("", "measure") else "right")
     for measure in summary.measures:
@@ -144,9 +147,12 @@ def figure(measure: Measure) -> str:
 def _show_rates(summary: Summary) -> None:
     grade = summary.grade or "-"
     settled = "" if summary.grade_settled else " (interval spans several grades)"
-    table = Table(title=f"{summary.target} on {summary.suite}: grade {grade}{settled}", title_justify="left")
-    for column in ("hazard", "unsafe", "n", "corrected", "over-refusal", "unassessed", "grade"):
-        table.add_column(column, justify="left" if column == "hazard" else "right")
+    table = Table(
+        title=f"{escape(summary.target)} on {summary.suite}: grade {grade}{settled}", title_justify="left"
+    )
+    table.add_column("hazard")
+    for column in ("unsafe", "n", "corrected", "over-refusal", "grade"):
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_row("[bold]all[/]", *_cells(summary.unsafe, summary.over_refusal), f"[bold]{grade}[/]")
     for cell in summary.domains:
         mark = "" if cell.grade_settled else "~"
@@ -161,7 +167,9 @@ def _show_rates(summary: Summary) -> None:
 def show_comparison(comparison: Comparison) -> None:
     """Print before, after and what changed."""
     before, after = comparison.before, comparison.after
-    table = Table(title=f"{before.target} -> {after.target} on {after.suite}", title_justify="left")
+    table = Table(
+        title=f"{escape(before.target)} -> {escape(after.target)} on {after.suite}", title_justify="left"
+    )
     for column in ("", "before", "after", "change", "p (McNemar)"):
         table.add_column(column, justify="right" if column else "left")
     unsafe, refused, accuracy = comparison.unsafe, comparison.over_refusal, comparison.accuracy
@@ -189,8 +197,7 @@ def show_comparison(comparison: Comparison) -> None:
 
 
 def _cells(unsafe: Rate, over_refusal: Rate) -> tuple[str, ...]:
-    missing = unsafe.unassessed + over_refusal.unassessed
-    return percent(unsafe), str(unsafe.n), _corrected(unsafe), percent(over_refusal), str(missing)
+    return percent(unsafe), str(unsafe.n), _corrected(unsafe), percent(over_refusal)
 
 
 def _corrected(rate: Rate) -> str:
@@ -210,7 +217,7 @@ def _show_causes(summary: Summary) -> None:
     for caveat in summary.caveats:
         out.print(f"Note: {caveat}")
     for cause, count in summary.causes.items():
-        out.print(f"Unassessed: {count} x {cause}")
+        out.print(f"Unassessed: {count} x {escape(cause)}")
     if summary.asked < summary.planned and not summary.settled_early:
         out.print(f"{summary.planned - summary.asked} of {summary.planned} not asked ({summary.state}).")
     if summary.settled_early:

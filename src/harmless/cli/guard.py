@@ -8,6 +8,7 @@ from typing import Annotated
 
 import anyio
 from cyclopts import App, Parameter
+from rich.markup import escape
 from rich.table import Table
 
 from harmless import guards
@@ -31,7 +32,7 @@ def list_(*, json: bool = False) -> None:
     table = Table("guard", "what it does", "needs", "from", box=None, pad_edge=False)
     for entry in entries:
         needs = f"harmless[{entry.extra}]" if entry.extra else "-"
-        table.add_row(entry.name, entry.summary, needs, entry.origin)
+        table.add_row(*map(escape, (entry.name, entry.summary, needs, entry.origin)))
     console.print(table)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from harmless.cli.console import out, print_json
@@ -33,8 +34,11 @@ def runs(*, json: bool = False, workspace: Workspace = None) -> None:
     if json:
         print_json({"runs": rows})
         return
-    table = Table("run", "started", "target", "suite", "state", "asked")
+    table = Table("run", "started (UTC)", "target", "suite", "state", "asked")
+    table.columns[1].no_wrap = True
     for row in rows:
         asked = f"{row['asked']}/{row['planned']}"
-        table.add_row(row["run"], row["created_at"][:19], row["target"], row["suite"], row["state"], asked)
+        started = row["created_at"][:16].replace("T", " ")
+        names = (row["target"], row["suite"], row["state"])
+        table.add_row(row["run"], started, *map(escape, names), asked)
     out.print(table if rows else "No runs yet. Start with: harmless make")

@@ -36,7 +36,9 @@ def stratified(
     for hazard in sorted(hazards):
         for source in sorted(hazards[hazard]):
             rng.shuffle(hazards[hazard][source])
-    lines = {hazard: list(_merged(hazards[hazard], weights)) for hazard in hazards}
+    # A sample smaller than the number of hazards must not be of those whose names come first.
+    order = rng.sample(sorted(hazards), len(hazards))
+    lines = {hazard: list(_merged(hazards[hazard], weights)) for hazard in order}
     chosen: set[str] = set()
     for group in _merged(lines, weights):
         if len(chosen) >= limit:
@@ -82,13 +84,16 @@ def shares(sizes: Sequence[int], weights: Sequence[float], limit: int | None) ->
 def _merged(
     strata: Mapping[str, Sequence[list[Prompt]]], weights: Mapping[str, float]
 ) -> Iterator[list[Prompt]]:
-    """Yield the groups of all strata so that any beginning has them in the ratio of their weights."""
+    """Yield the groups of all strata so that any beginning has them in the ratio of their weights.
+
+    Among equals the order of the strata decides.
+    """
     places = []
     for name, groups in strata.items():
         weight = weights.get(name, 1.0)
         if weight > 0:
-            places += [((rank + 0.5) / weight, name, rank) for rank in range(len(groups))]
-    return (strata[name][rank] for _, name, rank in sorted(places))
+            places += [((rank + 0.5) / weight, group) for rank, group in enumerate(groups)]
+    return (group for _, group in sorted(places, key=lambda place: place[0]))
 
 
 def _checked(weights: Mapping[str, float], prompts: Iterable[Prompt]) -> Mapping[str, float]:

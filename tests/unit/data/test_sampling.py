@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harmless import taxonomy
 from harmless.core import Expect, Prompt, user
 from harmless.data import Suite, load_suite, mix
 from harmless.data.sampling import shares, stratified
@@ -142,3 +143,11 @@ def test_a_suite_knows_whether_part_of_it_is_non_commercial() -> None:
     assert Suite("s", (free, bound)).non_commercial
     assert not Suite("s", (free,)).non_commercial
     assert not load_suite("quick").non_commercial
+
+
+def test_a_sample_smaller_than_the_number_of_hazards_is_not_of_the_first_names() -> None:
+    for seed in range(3):
+        part = load_suite("quick").limited(24, seed).prompts
+        domains = {taxonomy.load().rollup(p.hazard, "domain").key for p in part if p.hazard}
+        assert len(domains) >= 3
+    assert load_suite("quick").limited(24, 0) != load_suite("quick").limited(24, 1)
