@@ -191,15 +191,18 @@ def _views(text: str) -> Iterator[tuple[tuple[str, ...], View]]:
 def rules(*files: str) -> Rules:
     """Return the guard of our own rules, or of the rule files given.
 
-    ``default`` stands for our own; where two files have a rule of the same id, the later one counts.
+    ``default`` stands for our own, and the name of one of them (``secrets``, ``pii``, ``fraud``, ...) for that
+    one; where two files have a rule of the same id, the later one counts.
 
     Raises:
         BadFileError: a file cannot be used; with line and column.
     """
+    own = {path.stem: [path] for path in default_files()}
+    own[DEFAULT] = default_files()
     found = []
     for file in files or (DEFAULT,):
-        for path in default_files() if file == DEFAULT else [Path(file)]:
-            found.append(_searches(path, trusted=file == DEFAULT))
+        for path in own.get(file, [Path(file)]):
+            found.append(_searches(path, trusted=file in own))
     return Rules(found)
 
 
