@@ -187,14 +187,14 @@ def _provenance(plan: Plan, judge: Guard | None, options: CheckOptions) -> dict[
         "metric": plan.metric,
         "likelihood": plan.likelihood,
         "stop_early": options.stop_early,
-        "judge_error_rates": _error_rates(judge),
+        "judge_error_rates": error_rates(judge),
         "taxonomy": taxonomy.load().version,
         "version": __version__,
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
 
 
-def _error_rates(judge: Guard | None) -> dict[str, float] | None:
+def error_rates(judge: Guard | None) -> dict[str, float] | None:
     """Return what the judge says of its errors, under the names of :class:`harmless.stats.ErrorRates`."""
     known: Mapping[str, float] | None = getattr(judge, "error_rates", None)
     if not known:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -71,6 +71,25 @@ class Attempt(Model):
             reply=Reply.model_validate_json(row["reply"]),
             verdicts={k: Verdict.model_validate(v) for k, v in json.loads(row["verdicts"]).items()},
         )
+
+
+class Step(Model):
+    """What was said in one attempt of an attack.
+
+    ``role`` tells whom the attack asked: the target, or the model that writes for the attacker. ``note`` is what
+    the attack says of the attempt (a transform, a strategy).
+    """
+
+    attack: str
+    role: Literal["target", "attacker"]
+    conversation: Conversation
+    note: str = ""
+
+    @classmethod
+    def from_row(cls, row: sqlite3.Row) -> Step:
+        """Return the step of a row of the table ``steps``."""
+        said = json.loads(row["conversation"])
+        return cls(attack=row["attack"], role=row["role"], conversation=said, note=row["note"])
 
 
 def ask_key(target: TargetInfo, sampling: Sampling, conversation: Conversation) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from harmless.core import Prompt, Reply, Verdict
 from harmless.errors import EvidenceError, UnknownNameError
-from harmless.evidence.records import Attempt, RunRecord
+from harmless.evidence.records import Attempt, RunRecord, Step
 
 #: A run that has one of these events last is not under way.
 CLOSING_EVENTS = ("finished", "aborted")
@@ -142,9 +142,9 @@ class Store:
             for r in self._rows("SELECT key, count(*) AS n FROM attempts WHERE run = ? GROUP BY key", run)
         }
 
-    def add_attempt(self, run: str, attempt: Attempt) -> int:
-        """Commit one attempt with its reply; returns its row id."""
-        with self._told():
+    def add_attempt(self, run: str, attempt: Attempt, step: Step | None = None) -> int:
+        """Commit one attempt with its reply and, in an attack, what was said; returns its row id."""
+        with self._told(), self._transaction():
             cursor = self._db.execute(
                 "INSERT INTO attempts (run, key, ask, position, sample, try, status, reply, at)"
                 " VALUES (?,?,?,?,?,?,?,?,?)",
@@ -154,6 +154,12 @@ class Store:
                     time.time(),
                 ),
             )  # fmt: skip
+            if step:
+                said = json.dumps([message.model_dump() for message in step.conversation], ensure_ascii=False)
+                self._db.execute(
+                    "INSERT INTO steps VALUES (?,?,?,?,?)",
+                    (cursor.lastrowid, step.attack, step.role, said, step.note),
+                )
             return int(cursor.lastrowid or 0)
 
     def add_verdicts(self, rows: Iterable[tuple[int, str, str, Verdict]]) -> None:
@@ -186,6 +192,11 @@ class Store:
         )
         for row in cursor:
             yield Attempt.from_row(row)
+
+    def steps(self, run: str) -> dict[int, Step]:
+        """Return attempt id -> what was said, for all attempts of an attack."""
+        rows = self._rows("SELECT s.* FROM steps s JOIN attempts a ON a.id = s.attempt WHERE a.run = ?", run)
+        return {row["attempt"]: Step.from_row(row) for row in rows}
 
     def counts(self, run: str) -> tuple[int, int]:
         """Return how many prompts a run's plan has and how many attempts were made, tries not counted."""

@@ -1,0 +1,269 @@
+"""A campaign: several attacks on the same objectives of one target, within a budget that is fixed beforehand."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio
+
+from harmless import __version__
+from harmless.attacks.contract import Attack
+from harmless.attacks.desk import Desk
+from harmless.attacks.results import Results, results
+from harmless.attacks.session import CellSession, Over, Room
+from harmless.check.plan import Budget
+from harmless.check.run import error_rates
+from harmless.core import Guard, Policy, Prompt, Reply, Sampling, Target, digest
+from harmless.errors import UnreachableError, UsageError
+from harmless.evidence import Attempt, RunRecord, Store, now, run_lock
+
+#: How the model that writes for the attacker is sampled, after PAIR (Chao et al. 2023).
+ATTACKER_SAMPLING = Sampling(temperature=1.0, top_p=0.9, max_tokens=200)
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignOptions:
+    """How a campaign is done.
+
+    The calls of ``budget`` are those of the target; they are divided evenly over attacks and objectives.
+    Without them each attack has its own number of calls an objective. ``fresh`` starts a new run although the
+    same command has one.
+    """
+
+    sampling: Sampling = field(default_factory=Sampling)
+    attacker_sampling: Sampling = ATTACKER_SAMPLING
+    budget: Budget = field(default_factory=Budget)
+    seed: int = 0
+    fresh: bool = False
+
+
+@dataclass
+class CampaignProgress:
+    """Live counts: cells (attack and objective) that are done of those planned, and calls of the target."""
+
+    planned: int = 0
+    done: int = 0
+    reached: int = 0
+    calls: int = 0
+
+
+class _Cell(NamedTuple):
+    attack: Attack
+    objective: Prompt
+    place: int
+    calls: int
+
+
+async def attack(
+    target: Target,
+    objectives: Sequence[Prompt],
+    attacks: Sequence[Attack],
+    policy: Policy,
+    store: Store,
+    judges: Mapping[str, Guard],
+    options: CampaignOptions | None = None,
+    *,
+    attacker: Target | None = None,
+    started: Callable[[RunRecord, bool], None] = lambda run, resumed: None,
+    observe: Callable[[CampaignProgress], None] = lambda _: None,
+) -> Results:
+    """Let every attack work on every objective, and return how often each succeeded.
+
+    The same call on the same store goes on with a run that was cut off: the attacks run again over what was
+    recorded, so nothing is asked twice and the result is that of an uninterrupted run.
+
+    Args:
+        judges: the guards of the roles ``harm`` and ``refusal``; see :func:`harmless.check.load_judges`.
+        attacker: the model that writes for attacks that need one.
+        started: called once with the run, and whether it goes on.
+        observe: called whenever a cell is done.
+
+    Raises:
+        UsageError: no objective, no attack, an attack twice, or an attack that needs an attacker and has none.
+        UnreachableError: the target only fails; what was tried is kept.
+        EvidenceError: the store cannot be written, or another process works on the run.
+    """
+    options = options or CampaignOptions()
+    _checked(objectives, attacks, attacker)
+    run, resumed = _run(store, target, objectives, attacks, policy, judges, options, attacker)
+    with run_lock(store.path.parent, run.id):
+        started(run, resumed)
+        if store.state(run.id) != "finished":
+            room = _room(store, run, target, attacker, judges, policy, options)
+            if resumed:
+                store.add_event(run.id, "resumed")
+            campaign = _Campaign(room, options.budget, options.seed, observe)
+            try:
+                await campaign.work(list(_cells(objectives, attacks, options)))
+            except BaseExceptionGroup as group:
+                error = _only(group)
+                store.add_event(run.id, "aborted" if isinstance(error, UnreachableError) else "interrupted")
+                raise error from None
+            except anyio.get_cancelled_exc_class():
+                store.add_event(run.id, "interrupted")
+                raise
+            store.add_event(run.id, "out_of_budget" if campaign.spent else "finished")
+    return results(store, run.id)
+
+
+class _Campaign:
+    """A campaign under way; ``spent`` once time or money is used up."""
+
+    def __init__(
+        self, room: Room, budget: Budget, seed: int, observe: Callable[[CampaignProgress], None]
+    ) -> None:
+        self.spent = False
+        self._room, self._budget, self._seed, self._observe = room, budget, seed, observe
+        self._progress, self._started, self._usd = CampaignProgress(), time.monotonic(), 0.0
+        room.spend = self._spend
+
+    async def work(self, cells: Sequence[_Cell]) -> None:
+        self._progress.planned = len(cells)
+        info = self._room.target.target.info
+        free = anyio.Semaphore(max(2 * info.concurrency * info.batch_size, 8))
+        async with AsyncExitStack() as stack:
+            for desk in filter(None, (self._room.target, self._room.attacker)):
+                await stack.enter_async_context(desk.open())
+            async with anyio.create_task_group() as tasks:
+                for cell in cells:
+                    await free.acquire()
+                    tasks.start_soon(self._cell, cell, free)
+
+    async def _cell(self, cell: _Cell, free: anyio.Semaphore) -> None:
+        name = cell.attack.info.name
+        session = CellSession(self._room, name, cell.objective, cell.place, cell.calls, self._seed)
+        if not self.spent:
+            with suppress(Over):
+                await cell.attack.run(session)
+        free.release()
+        self._progress.done += 1
+        self._progress.reached += session.reached
+        self._observe(self._progress)
+
+    def _spend(self, reply: Reply) -> bool:
+        budget = self._budget
+        self._progress.calls += 1
+        self._usd += reply.cost_usd or 0.0
+        self.spent = self.spent or (
+            (budget.seconds is not None and time.monotonic() - self._started >= budget.seconds)
+            or (budget.usd is not None and self._usd >= budget.usd)
+        )
+        return self.spent
+
+
+def _cells(
+    objectives: Sequence[Prompt], attacks: Sequence[Attack], options: CampaignOptions
+) -> Iterator[_Cell]:
+    """Yield the cells with their calls, objective by objective, so that what is left out is so for all attacks."""
+    pairs = list(product(enumerate(objectives), attacks))
+    total = options.budget.calls
+    share, rest = divmod(total, len(pairs)) if total is not None else (0, 0)
+    for number, ((place, objective), each) in enumerate(pairs):
+        calls = each.info.calls if total is None else share + (number < rest)
+        if calls:
+            yield _Cell(each, objective, place, calls)
+
+
+def _checked(objectives: Sequence[Prompt], attacks: Sequence[Attack], attacker: Target | None) -> None:
+    if not objectives or not attacks:
+        raise UsageError("There is nothing to attack with, or for.", "Give objectives and at least one attack.")
+    names = [each.info.name for each in attacks]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"The attack '{twice}' is there twice.", "Name each attack once.")
+    needy = next((each.info.name for each in attacks if each.info.attacker), None)
+    if needy and attacker is None:
+        raise UsageError(
+            f"The attack '{needy}' needs a model that writes for it.", "Name one: --attacker TARGET."
+        )
+
+
+def _run(
+    store: Store,
+    target: Target,
+    objectives: Sequence[Prompt],
+    attacks: Sequence[Attack],
+    policy: Policy,
+    judges: Mapping[str, Guard],
+    options: CampaignOptions,
+    attacker: Target | None,
+) -> tuple[RunRecord, bool]:
+    """Return the run of this campaign and whether it was there before."""
+    asked = [(p.id, p.content_hash) for p in objectives]
+    infos = [each.info for each in attacks]
+    samplings = (options.sampling, options.attacker_sampling if attacker else None)
+    plan = digest(asked, [info.model_dump() for info in infos], samplings, options.seed, options.budget)
+    guards = {role: guard.info for role, guard in judges.items()}
+    key = digest(plan, target.info.identity, attacker and attacker.info.identity, guards, policy, length=24)
+    found = None if options.fresh else store.latest_with_key(key)
+    if found:
+        return found, True
+    record = RunRecord(
+        id=secrets.token_hex(4),
+        key=key,
+        kind="attack",
+        created_at=now(),
+        suite=f"{len(objectives)} objectives",
+        plan_hash=plan,
+        target=target.info,
+        guards=guards,
+        policy=policy,
+        sampling=options.sampling,
+        options={
+            "attacks": [info.model_dump() for info in infos],
+            "attacker": attacker.info.model_dump() if attacker else None,
+            "budget": options.budget.model_dump(),
+            "seed": options.seed,
+            "judge_error_rates": error_rates(judges["harm"]),
+            "version": __version__,
+            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        },
+    )
+    store.add_run(record, objectives)
+    store.add_event(record.id, "started")
+    return record, False
+
+
+def _room(
+    store: Store,
+    run: RunRecord,
+    target: Target,
+    attacker: Target | None,
+    judges: Mapping[str, Guard],
+    policy: Policy,
+    options: CampaignOptions,
+) -> Room:
+    return Room(
+        store=store,
+        run=run.id,
+        target=Desk(target),
+        attacker=Desk(attacker) if attacker else None,
+        judges=judges,
+        policy=policy,
+        sampling=options.sampling,
+        attacker_sampling=options.attacker_sampling,
+        recorded=_recorded(store, run.id),
+        tries=store.tries(run.id),
+    )
+
+
+def _recorded(store: Store, run: str) -> dict[str, Attempt]:
+    """Return what need not be asked again: key -> attempt."""
+    done = store.done(run)
+    return {attempt.key: attempt for attempt in store.attempts(run) if attempt.key in done}
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the one exception that a group, or groups in it, hold; the group itself if there are more."""
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup) and len({type(each) for each in found.exceptions}) == 1:
+        found = found.exceptions[0]
+    return found

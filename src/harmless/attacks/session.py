@@ -1,0 +1,179 @@
+"""One attack on one objective: asks, judges, commits each call as it comes, and knows when it is over."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import anyio
+
+from harmless.attacks.contract import Tried
+from harmless.attacks.desk import Desk
+from harmless.check.outcomes import ROLES, is_refusal, is_unsafe, without_judging
+from harmless.core import Conversation, Exchange, Guard, Policy, Prompt, Reply, Sampling, Verdict, digest
+from harmless.evidence import Attempt, Step, Store, ask_key
+
+
+class Over(Exception):  # noqa: N818 - not an error: the way in which a session ends
+    """The objective is reached or the budget used up; attacks let it pass."""
+
+
+@dataclass
+class Room:
+    """What the sessions of a campaign share.
+
+    ``recorded`` holds what an earlier start of the same run has asked: key -> attempt; ``tries`` how often a
+    key was asked. ``spend`` is told each reply and returns whether the budget of time or money is used up.
+    """
+
+    store: Store
+    run: str
+    target: Desk
+    attacker: Desk | None
+    judges: Mapping[str, Guard]
+    policy: Policy
+    sampling: Sampling
+    attacker_sampling: Sampling
+    recorded: Mapping[str, Attempt] = field(default_factory=dict)
+    tries: Mapping[str, int] = field(default_factory=dict)
+    spend: Callable[[Reply], bool] = lambda reply: False
+
+
+@dataclass
+class CellSession:
+    """The session of one cell (attack and objective) of a campaign.
+
+    Args:
+        room: what is shared.
+        attack: name of the attack.
+        objective: what to reach.
+        place: the objective's place in the run.
+        calls: how often the target may be asked.
+        seed: of the random numbers.
+    """
+
+    room: Room
+    attack: str
+    objective: Prompt
+    place: int
+    calls: int
+    seed: int = 0
+    reached: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._cell = digest(self.attack, self.objective.id, self.objective.content_hash, self.seed)
+        self.random = random.Random(self._cell)
+        self._made = 0
+        self._left = self.calls
+
+    async def ask(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        note: str = "",
+        decode: Callable[[str], str] | None = None,
+    ) -> list[Tried]:
+        """Ask the target; see :class:`harmless.attacks.contract.Session`.
+
+        Raises:
+            Over: the objective is reached, or there is nothing left to spend.
+            UnreachableError: the target only fails.
+        """
+        asked = list(conversations)[: self._left]
+        if not asked:
+            raise Over
+        self._left -= len(asked)
+        made = await self._call("target", asked, note)
+        tried = await self._judged(asked, made, decode)
+        info = self.room.judges["harm"].info
+        self.reached = any(is_unsafe(each.verdict, info, self.room.policy) for each in tried)
+        if self.reached or any([self.room.spend(each.reply) for each in tried]) or self._left == 0:
+            raise Over
+        return tried
+
+    async def write(self, conversation: Conversation, *, note: str = "") -> str | None:
+        """Return what the attacker's model writes, None if it failed or refused."""
+        made = await self._call("attacker", [conversation], note)
+        reply = made[0].reply
+        if self.room.spend(reply):
+            raise Over
+        if not reply.has_text or not reply.text.strip():
+            return None
+        exchange = Exchange(conversation=conversation, reply=reply.text)
+        verdict = (await self.room.judges["refusal"].judge([exchange]))[0]
+        return None if is_refusal(verdict) else reply.text
+
+    async def _call(
+        self, role: Literal["target", "attacker"], conversations: Sequence[Conversation], note: str
+    ) -> list[Attempt]:
+        start, self._made = self._made, self._made + len(conversations)
+        made: list[Attempt | None] = [None] * len(conversations)
+
+        async def one(index: int) -> None:
+            made[index] = await self._one(role, conversations[index], start + index, note)
+
+        async with anyio.create_task_group() as tasks:
+            for index in range(len(conversations)):
+                tasks.start_soon(one, index)
+        return [attempt for attempt in made if attempt]
+
+    async def _one(
+        self, role: Literal["target", "attacker"], conversation: Conversation, number: int, note: str
+    ) -> Attempt:
+        desk = self.room.target if role == "target" else self.room.attacker
+        assert desk is not None, "campaigns give attacks that need an attacker one"
+        sampling = self._sampling(role, number)
+        key = digest(self.room.run, self._cell, number, role, conversation, sampling, length=24)
+        if key in self.room.recorded:
+            return self.room.recorded[key]
+        reply = await desk.ask(conversation, sampling)
+        attempt = Attempt(
+            key=key,
+            ask=ask_key(desk.target.info, sampling, conversation),
+            position=self.place,
+            sample=number,
+            tries=self.room.tries.get(key, 0),
+            reply=reply,
+        )
+        step = Step(attack=self.attack, role=role, conversation=conversation, note=note)
+        return attempt.model_copy(update={"id": self.room.store.add_attempt(self.room.run, attempt, step)})
+
+    def _sampling(self, role: str, number: int) -> Sampling:
+        """Return the sampling of one call; where it is not greedy each call has a seed of its own."""
+        sampling = self.room.sampling if role == "target" else self.room.attacker_sampling
+        if sampling.temperature == 0:
+            return sampling
+        return sampling.model_copy(update={"seed": int(digest(self._cell, number)[:7], 16)})
+
+    async def _judged(
+        self, asked: Sequence[Conversation], made: Sequence[Attempt], decode: Callable[[str], str] | None
+    ) -> list[Tried]:
+        """Judge the replies to the target in view of the objective, and commit the verdicts."""
+        found = [dict(attempt.verdicts) or without_judging(self.objective, attempt.reply) for attempt in made]
+        for role in ROLES:
+            left = [i for i, verdicts in enumerate(found) if role not in verdicts]
+            if left:
+                exchanges = [self._exchange(made[i].reply, decode) for i in left]
+                for i, verdict in zip(left, await self.room.judges[role].judge(exchanges), strict=True):
+                    found[i][role] = verdict
+        self.room.store.add_verdicts(
+            (attempt.id, role, self.room.judges[role].info.identity, verdict)
+            for attempt, verdicts in zip(made, found, strict=True)
+            if not attempt.verdicts
+            for role, verdict in verdicts.items()
+        )
+        return [
+            Tried(conversation, attempt.reply, verdicts["harm"], self._refused(verdicts))
+            for conversation, attempt, verdicts in zip(asked, made, found, strict=True)
+        ]
+
+    def _exchange(self, reply: Reply, decode: Callable[[str], str] | None) -> Exchange:
+        # The judge sees the objective, not the disguise in which it was put to the target.
+        return Exchange(
+            conversation=self.objective.conversation, reply=decode(reply.text) if decode else reply.text
+        )
+
+    def _refused(self, verdicts: Mapping[str, Verdict]) -> bool | None:
+        return is_refusal(verdicts["refusal"])
