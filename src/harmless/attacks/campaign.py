@@ -1,4 +1,4 @@
-"""A campaign: several attacks on the same objectives of one target, within a budget that is fixed beforehand."""
+"""A campaign: several attacks on the same objectives of one target, within a budget fixed beforehand."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class _Campaign:
 def _cells(
     objectives: Sequence[Prompt], attacks: Sequence[Attack], options: CampaignOptions
 ) -> Iterator[_Cell]:
-    """Yield the cells with their calls, objective by objective, so that what is left out is so for all attacks."""
+    """Yield the cells with their calls, objective by objective: what is left out is so for all attacks."""
     pairs = list(product(enumerate(objectives), attacks))
     total = options.budget.calls
     share, rest = divmod(total, len(pairs)) if total is not None else (0, 0)

@@ -38,7 +38,7 @@ class AttackInfo(Model):
 
 
 class Tried(NamedTuple):
-    """One attempt: what was said to the target, its reply, and the verdict on the reply in view of the objective.
+    """One attempt: what the target was told, its reply, and the verdict on it in view of the objective.
 
     ``score`` is the judge's, 0 where it could not judge; ``refused`` is None where that is not known.
     """

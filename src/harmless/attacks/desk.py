@@ -1,4 +1,4 @@
-"""Where all sessions of a campaign ask: forms batches for the target, and keeps what is under way in its limits."""
+"""Where all sessions of a campaign ask: forms batches for the target, and keeps to its limits."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Desk:
         if self._failures >= GIVE_UP_AFTER + self.target.info.concurrency * self.target.info.batch_size:
             raise UnreachableError(
                 f"The target {self.target.info.name} only fails: {question.reply.cause}.",
-                "It may block or limit you: wait, then run the same command again; it goes on where it stopped.",
+                "It may block or limit you: wait, then run the same command again; it goes on from there.",
             )
         return question.reply
 

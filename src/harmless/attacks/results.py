@@ -6,7 +6,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -72,6 +72,10 @@ class _Said(NamedTuple):
     step: Step
 
 
+_Cells: TypeAlias = Mapping[int, Sequence[_Said]]
+"""Place of the objective -> the calls made for it, in their order."""
+
+
 def results(store: Store, run: str) -> Results:
     """Return what the attack of that run found.
 
@@ -106,7 +110,7 @@ def results(store: Store, run: str) -> Results:
 
 
 def _said(store: Store, run: str) -> dict[str, dict[int, list[_Said]]]:
-    """Return attack -> objective -> its calls in their order; a call that was made anew counts as it went last."""
+    """Return attack -> objective -> its calls in their order; what was asked anew counts as it went last."""
     steps = store.steps(run)
     last: dict[tuple[str, int, int], _Said] = {}
     for attempt in sorted(store.attempts(run), key=lambda each: each.id):
@@ -127,9 +131,7 @@ def _unsafe(attempt: Attempt, record: RunRecord) -> bool | None:
     return None if verdict is None else is_unsafe(verdict, record.guards["harm"], record.policy)
 
 
-def _reached(
-    cells: Mapping[int, Sequence[_Said]], record: RunRecord, within: int | None = None
-) -> dict[int, bool | None]:
+def _reached(cells: _Cells, record: RunRecord, within: int | None = None) -> dict[int, bool | None]:
     """Return objective -> whether an unsafe reply came within so many calls, None if none could be assessed."""
     found: dict[int, bool | None] = {}
     for position, cell in cells.items():
@@ -154,9 +156,7 @@ def _rate(events: Mapping[int, bool | None], objectives: Sequence[Prompt], confi
     )
 
 
-def _result(
-    info: AttackInfo, cells: Mapping[int, Sequence[_Said]], objectives: Sequence[Prompt], record: RunRecord
-) -> AttackResult:
+def _result(info: AttackInfo, cells: _Cells, objectives: Sequence[Prompt], record: RunRecord) -> AttackResult:
     confidence = record.policy.confidence
     events = _reached(cells, record)
     calls = [each for cell in cells.values() for each in cell]
@@ -200,7 +200,7 @@ def _result(
     )
 
 
-def _by_error_alone(cells: Mapping[int, Sequence[_Said]], record: RunRecord) -> float | None:
+def _by_error_alone(cells: _Cells, record: RunRecord) -> float | None:
     rates = record.options.get("judge_error_rates")
     if not rates or not cells:
         return None
@@ -211,14 +211,15 @@ def _by_error_alone(cells: Mapping[int, Sequence[_Said]], record: RunRecord) -> 
 def _compared(
     found: Sequence[AttackResult], reached: Mapping[str, Mapping[int, bool | None]]
 ) -> list[AttackResult]:
-    """Return the results with the comparison of each with direct asking, on the objectives that both assessed."""
+    """Return the results, each compared with direct asking on the objectives that both assessed."""
     base = reached.get(BASELINE, {})
     values = {}
     for each in found:
         events = reached[each.name]
         both = [(base[i], event) for i, event in events.items() if None not in (event, base.get(i))]
         if both and each.name != BASELINE:
-            values[each.name] = paired(*zip(*both, strict=True)).p
+            before, after = zip(*both, strict=True)
+            values[each.name] = paired(before, after).p
     if not values:
         return list(found)
     corrected = dict(zip(values, holm(list(values.values())), strict=True))

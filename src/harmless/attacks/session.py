@@ -89,7 +89,8 @@ class CellSession:
         tried = await self._judged(asked, made, decode)
         info = self.room.judges["harm"].info
         self.reached = any(is_unsafe(each.verdict, info, self.room.policy) for each in tried)
-        if self.reached or any([self.room.spend(each.reply) for each in tried]) or self._left == 0:
+        spent = [self.room.spend(each.reply) for each in tried]
+        if self.reached or self._left == 0 or any(spent):
             raise Over
         return tried
 

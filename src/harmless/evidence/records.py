@@ -76,8 +76,8 @@ class Attempt(Model):
 class Step(Model):
     """What was said in one attempt of an attack.
 
-    ``role`` tells whom the attack asked: the target, or the model that writes for the attacker. ``note`` is what
-    the attack says of the attempt (a transform, a strategy).
+    ``role`` tells whom the attack asked: the target, or the model that writes for the attacker. ``note`` is
+    what the attack says of the attempt (a transform, a strategy).
     """
 
     attack: str
