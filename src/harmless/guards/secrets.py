@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
+from itertools import islice, pairwise
 
-from harmless.core import Exchange, Finding, GuardInfo, Outcome, Verdict, digest
-from harmless.guards.batches import judge_each
+from harmless.core import Exchange, Finding, GuardInfo, Verdict, digest
+from harmless.guards.filters import Filter
 from harmless.guards.rules import Rules, Side, rules
 
 ENGINE = 1
@@ -49,57 +48,33 @@ def entropy(text: str) -> float:
     return -sum(n / len(text) * math.log2(n / len(text)) for n in counts)
 
 
-class Secrets:
+class Secrets(Filter):
     """Finds secrets in the reply if there is one, else in the prompt.
 
     Known formats come from ``rulebook/secrets.yaml``. A token that merely looks random is a finding below the
-    threshold, since it may be a digest or an id, unless words in front of it say that it is a key.
+    threshold, since it may be a digest or an id, unless words in front of it say that it is a key. Secrets are
+    of no hazard.
     """
 
     def __init__(self, known: Rules) -> None:
         self._known = known
-        self._info = GuardInfo(
-            name="secrets",
-            revision=digest(ENGINE, known.info.revision),
-            sees="both",
-            licence="Apache-2.0",
-            batch_size=256,
+        revision = digest(ENGINE, known.info.revision)
+        super().__init__(
+            GuardInfo(name="secrets", revision=revision, sees="both", licence="Apache-2.0", batch_size=256)
         )
 
-    @property
-    def info(self) -> GuardInfo:
-        """Name and revision (a digest of the rules); secrets are of no hazard."""
-        return self._info
-
-    async def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
-        """Return one verdict an exchange, in order; one that fails is unassessed with its cause."""
-        return judge_each(exchanges, lambda batch: [self._verdict(exchange) for exchange in batch])
-
-    def find(self, text: str, side: Side = "prompt") -> list[Finding]:
-        """Return the secrets in a text, in order of place; known formats win over random tokens."""
-        found = self._known.find(text, side)
-        taken = [finding.span for finding in found if finding.span]
-        found += [
-            finding
-            for finding in random_tokens(text)
-            if finding.span
-            and not any(finding.span[0] < end and start < finding.span[1] for start, end in taken)
-        ][:MOST]
-        return sorted(found, key=lambda finding: (finding.span or (0, 0), finding.rule))
-
-    def _verdict(self, exchange: Exchange) -> Verdict:
-        started = time.perf_counter()
+    def verdict(self, exchange: Exchange) -> Verdict:
+        """Return what is found; the score is that of the surest secret."""
         reply = exchange.reply
         found = self.find(exchange.prompt) if reply is None else self.find(reply, "reply")
-        score = max((finding.score for finding in found), default=0.0)
-        names = ", ".join(dict.fromkeys(finding.rule for finding in found))
-        return Verdict(
-            outcome=Outcome.UNSAFE if score >= self._info.threshold else Outcome.SAFE,
-            score=score,
-            findings=tuple(found),
-            reason=f"found {names}" if names else "no secret found",
-            latency_s=time.perf_counter() - started,
-        )
+        return self.found(found, "no secret found")
+
+    def find(self, text: str, side: Side = "prompt") -> list[Finding]:
+        """Return the secrets in a text; known formats win over random tokens."""
+        found = self._known.find(text, side)
+        taken = [finding.span for finding in found if finding.span]
+        free = (each for each in random_tokens(text) if not any(_overlap(each.span, span) for span in taken))
+        return [*found, *islice(free, MOST)]
 
 
 def random_tokens(text: str) -> Iterator[Finding]:
