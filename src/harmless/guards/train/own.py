@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -10,9 +11,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import yaml
 
+from harmless import taxonomy
 from harmless.guards.train.rows import Row
 
 LICENCE = "Apache-2.0"
+PAIRS = "own pairs"
+"""The source of the rows of contrast pairs; that of the other prompts is ``own``."""
 
 Phrases: TypeAlias = Mapping[str, Sequence[str]]
 """The lists of ``own/replies.yaml`` that constructed replies are made of."""
@@ -36,9 +40,22 @@ def prompts(rng: np.random.Generator) -> list[Row]:
             benign.append(_capital(pattern.format(t=topic, u=_some(topics, 1, rng)[0])))
     benign += [frame.format(a=act) for act in acts for frame in _some(contrast["benign_frames"], 8, rng)]
     harmful = [frame.format(a=act) for act in acts for frame in _some(contrast["harmful_frames"], 6, rng)]
-    return [Row(text, unsafe=False, source="own", licence=LICENCE) for text in benign] + [
-        Row(text, unsafe=True, source="own", licence=LICENCE) for text in harmful
-    ]
+    made = [(text, False) for text in benign] + [(text, True) for text in harmful]
+    return [Row(text, unsafe=unsafe, source="own", licence=LICENCE) for text, unsafe in made] + pairs()
+
+
+def pairs() -> list[Row]:
+    """Return both sides of the contrast pairs in ``own/pairs-*.jsonl``, harmful before benign."""
+    found = []
+    for path in sorted((resources.files(__package__) / "own").iterdir(), key=lambda each: each.name):
+        if not path.name.startswith("pairs-"):
+            continue
+        for line in path.read_text(encoding="utf-8").splitlines():
+            pair = json.loads(line)
+            domain = taxonomy.load().rollup(pair["hazard"], "domain").key.rpartition(".")[2]
+            for side, unsafe in (("harmful", True), ("benign", False)):
+                found.append(Row(pair[side], unsafe=unsafe, source=PAIRS, licence=LICENCE, domain=domain))
+    return found
 
 
 def refusals(prompts: Sequence[str], rng: np.random.Generator, own: Phrases) -> list[str]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harmless.data.suites import Suite
 from harmless.guards.features import hashed
 from harmless.guards.linear import LinearModel, sigmoid
-from harmless.guards.train import own
+from harmless.guards.train import contamination, own
 from harmless.guards.train.fit import How, auroc, even, fit, logistic
 from harmless.guards.train.groups import close_to, folds, near_duplicates
 from harmless.guards.train.rows import Row, Rows
 
 DOMAINS = ("O1", "O2", "O3", "O4", "O5", "O6")
-MIXED = ("WildGuard train", "Aegis train")
-WEIGHTS = {"own": 2.0, "plain": 0.4, "mixed": 1.0}
+MIXED = ("WildGuard train", "Aegis train", own.PAIRS)
+"""Sets that hold both sides in like words; of the others the style alone gives the label away."""
+WEIGHTS = {"own": 2.0, own.PAIRS: 2.0, "WildGuard train": 1.0, "Aegis train": 1.0}
+PLAIN_WEIGHT = 0.4
 MAX_FALSE_POSITIVES = 0.02
 FOLDS = 5
 DOMAIN_BITS = 16
@@ -24,12 +28,16 @@ DOMAIN_BITS = 16
 
 @dataclass(frozen=True)
 class PromptRows:
-    """Rows with a label of harm, their weights, and groups of near-duplicates."""
+    """Rows with a label of harm, their weights, and groups of near-duplicates.
+
+    ``left_out`` says how many of our own rows are in an evaluation suite.
+    """
 
     rows: list[Row]
     labels: NDArray[np.int64]
     weights: NDArray[np.float64]
     groups: NDArray[np.int64]
+    left_out: int = 0
 
     @property
     def texts(self) -> list[str]:
@@ -42,25 +50,30 @@ class PromptRows:
         return np.array([row.source for row in self.rows])
 
 
-def collect(rows: Rows, rng: np.random.Generator) -> PromptRows:
+def collect(rows: Rows, rng: np.random.Generator, evaluations: Sequence[Suite] = ()) -> PromptRows:
     """Return the training rows: public, ours, and without the goals of the labelled replies.
 
     Prompts of one kind only (sets of harmful requests) get a lower weight than sets that are mixed, otherwise
-    the model learns the style of the set; harm and no harm get the same total weight.
+    the model learns the style of the set; harm and no harm get the same total weight. Of our own rows those
+    that are in ``evaluations`` are left out; GateFailedError if any other row is in there.
     """
     queries = {row.prompt: replace(row, reply=None, unsafe=True) for row in rows.by_source["choices"]}
     found = [row for name in ("guard_train", "harmful", "benign", "injections") for row in rows.by_source[name]]
-    found = [row for row in [*found, *queries.values(), *own.prompts(rng)] if row.unsafe is not None]
+    ours = own.prompts(rng)
+    written = contamination.apart(ours, evaluations) if evaluations else ours
+    found = [row for row in [*found, *queries.values(), *written] if row.unsafe is not None]
     goals = sorted({row.goal for row in rows.by_source["replies"] if not row.attack.startswith("harmless_")})
     if goals:
         close = close_to([row.prompt for row in found], goals)
         found = [row for row, leave in zip(found, close, strict=True) if not leave]
+    if evaluations:
+        contamination.certify(found, evaluations)
     labels = np.array([int(bool(row.unsafe)) for row in found])
-    weights = np.array(
-        [WEIGHTS["own" if r.source == "own" else "mixed" if r.source in MIXED else "plain"] for r in found]
-    )
+    weights = np.array([WEIGHTS.get(row.source, PLAIN_WEIGHT) for row in found])
     even(weights, labels)
-    return PromptRows(found, labels, weights, near_duplicates([row.prompt for row in found]))
+    return PromptRows(
+        found, labels, weights, near_duplicates([row.prompt for row in found]), len(ours) - len(written)
+    )
 
 
 def fit_harm(data: PromptRows, index: NDArray[np.int64], seed: int) -> LinearModel:
@@ -111,7 +124,9 @@ def calibrate(data: PromptRows, scores: NDArray[np.float64]) -> tuple[list[float
 
 def fit_domains(rows: Rows, seed: int) -> tuple[LinearModel, dict[str, float]]:
     """Return the heads of the six domains, and their accuracy on a held-out fifth."""
-    named = {r.prompt: r.domain for name in ("choices", "harmful") for r in rows.by_source[name] if r.domain}
+    public = [row for name in ("choices", "harmful") for row in rows.by_source[name]]
+    ours = [row for row in own.pairs() if row.unsafe]
+    named = {row.prompt: row.domain for row in [*public, *ours] if row.domain}
     texts, labels = list(named), np.array([DOMAINS.index(domain) for domain in named.values()])
     fold = folds(near_duplicates(texts), FOLDS, np.random.default_rng(seed))
     train, test = np.flatnonzero(fold), np.flatnonzero(fold == 0)

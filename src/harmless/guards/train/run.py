@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from harmless.data.suites import Suite
 from harmless.errors import UsageError
 from harmless.guards.linear import FORMAT, LinearModel, describe, pack
 from harmless.guards.signals import CONTEXT, NAMES
-from harmless.guards.train import judge, prompt
+from harmless.guards.train import contamination, judge, prompt
 from harmless.guards.train.groups import close_to
 from harmless.guards.train.judge import Replies
 from harmless.guards.train.rows import Row, Rows, load
@@ -44,6 +45,7 @@ def train(
     data: Path | None = None,
     seeds: Sequence[int] = (0, 1, 2),
     sample: int | None = None,
+    evaluations: Sequence[Path] = (),
     progress: Callable[[str], None] = lambda step: None,
 ) -> TrainReport:
     """Train the prompt, domain, reply and refusal heads and the judge, and write their artefacts to ``out``.
@@ -55,6 +57,8 @@ def train(
         data: folder with the files that ``sources.yaml`` names, or None to load the sets by their public ids.
         seeds: seeds of folds, constructed rows and solver.
         sample: at most this many rows a source (for tests); None for all.
+        evaluations: files with prompts to be measured on, besides the built-in suites: rows that are in there,
+            exactly or nearly, are left out.
         progress: called with one line before each step.
 
     Raises:
@@ -65,13 +69,15 @@ def train(
     if not seeds:
         raise UsageError("Training needs at least one seed.", "Pass for example --seeds 0 1 2.")
     progress("loading rows")
-    rows = _sampled(load(data), sample)
+    suites = contamination.suites(evaluations)
+    rows = contamination.cleaned(_sampled(load(data), sample), suites)
     for name in ("guard_train", "choices", "replies"):
         if len({row.unsafe for row in rows.by_source[name]}) < 2:
             raise UsageError(f"The source '{name}' holds no pair of safe and unsafe rows.", "Give it by path.")
-    runs = [_one(rows, seed, progress) for seed in seeds]
+    runs = [_one(rows, suites, seed, progress) for seed in seeds]
     metrics = {name: [run.metrics[name] for run in runs] for name in runs[0].metrics}
     first = runs[0]
+    rows.left_out[contamination.REASON] += first.left_out
     common = {
         "licence": "Apache-2.0",
         "seeds": list(seeds),
@@ -95,11 +101,12 @@ class _Run:
     models: dict[str, LinearModel]
     notes: dict[str, dict[str, Any]]
     metrics: dict[str, float]
+    left_out: int
 
 
-def _one(rows: Rows, seed: int, progress: Callable[[str], None]) -> _Run:
+def _one(rows: Rows, suites: Sequence[Suite], seed: int, progress: Callable[[str], None]) -> _Run:
     progress(f"seed {seed}: prompts")
-    prompts = prompt.collect(rows, np.random.default_rng(seed))
+    prompts = prompt.collect(rows, np.random.default_rng(seed), suites)
     calibration, threshold, metrics = prompt.calibrate(prompts, prompt.out_of_fold(prompts, seed))
     harm = prompt.fit_harm(prompts, np.arange(len(prompts.rows)), seed)
     domain, quality = prompt.fit_domains(rows, seed)
@@ -141,7 +148,7 @@ def _one(rows: Rows, seed: int, progress: Callable[[str], None]) -> _Run:
         "reply": heads.reply,
         "refusal": heads.refusal,
     }
-    return _Run(models, notes, metrics)
+    return _Run(models, notes, metrics, prompts.left_out)
 
 
 def labelled(rows: Rows, prompts: prompt.PromptRows, model: LinearModel) -> Replies:
