@@ -22,6 +22,7 @@ from harmless.stats.clusters import (
     design_effect,
 )
 from harmless.stats.correction import Corrected, ErrorRates, prediction_powered, rogan_gladen
+from harmless.stats.detection import cluster_weights, detection
 from harmless.stats.intervals import (
     UNKNOWN,
     Interval,
@@ -61,12 +62,14 @@ __all__ = [
     "class_agreement",
     "clopper_pearson",
     "cluster_bootstrap",
+    "cluster_weights",
     "clustered_mean",
     "clustered_rate",
     "cohen_kappa",
     "design_effect",
     "detectable_difference",
     "detectable_paired_difference",
+    "detection",
     "fleiss_kappa",
     "gwet_ac1",
     "holm",
