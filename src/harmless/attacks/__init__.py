@@ -4,7 +4,7 @@ from harmless.attacks.campaign import CampaignOptions, attack
 from harmless.attacks.contract import Attack, AttackInfo, Tried
 from harmless.attacks.objectives import built_in, from_file, from_texts
 from harmless.attacks.registry import AttackEntry, describe, load
-from harmless.attacks.results import AttackResult, Results, results
+from harmless.attacks.results import AttackResult, Results, Success, results, successes
 
 __all__ = [
     "Attack",
@@ -13,6 +13,7 @@ __all__ = [
     "AttackResult",
     "CampaignOptions",
     "Results",
+    "Success",
     "Tried",
     "attack",
     "built_in",
@@ -21,4 +22,5 @@ __all__ = [
     "from_texts",
     "load",
     "results",
+    "successes",
 ]

@@ -43,7 +43,8 @@ class BestOfN:
 def noised(text: str, sigma: float, rng: random.Random) -> str:
     """Return ``text`` with its words scrambled, its case changed and some characters moved."""
     scrambled = re.sub(r"\b\w{4,}\b", lambda word: _scrambled(word[0], sigma, rng), text)
-    return "".join(_moved(_flipped(each, sigma, rng), sigma, rng) for each in scrambled)
+    flipped = "".join(_flipped(each, sigma, rng) for each in scrambled)
+    return "".join(_moved(each, sigma, rng) for each in flipped)
 
 
 def _scrambled(word: str, sigma: float, rng: random.Random) -> str:

@@ -41,14 +41,12 @@ class Desk:
     async def open(self) -> AsyncIterator[Desk]:
         """Take questions while the block runs."""
         self._send, self._receive = anyio.create_memory_object_stream[_Question](100_000)
-        async with anyio.create_task_group() as tasks:
-            for _ in range(self.target.info.concurrency):
-                tasks.start_soon(self._serve)
-            try:
-                yield self
-            finally:
-                self._send.close()
-        self._receive.close()
+        with self._receive:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(self.target.info.concurrency):
+                    tasks.start_soon(self._serve)
+                with self._send:
+                    yield self
 
     async def ask(self, conversation: Conversation, sampling: Sampling) -> Reply:
         """Return the target's reply; one that failed carries its cause.

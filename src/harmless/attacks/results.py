@@ -13,7 +13,7 @@ import numpy as np
 from harmless.attacks.contract import AttackInfo
 from harmless.check.outcomes import is_unsafe
 from harmless.check.summary import Rate
-from harmless.core import Prompt
+from harmless.core import Conversation, Prompt
 from harmless.core.model import Model
 from harmless.errors import UsageError
 from harmless.evidence import Attempt, RunRecord, Step, Store
@@ -67,6 +67,18 @@ class Results(Model):
     causes: dict[str, int]
 
 
+class Success(Model):
+    """One unsafe reply: the attack, the objective, what was said and what the target replied."""
+
+    attack: str
+    objective: str
+    hazard: str | None
+    note: str
+    conversation: Conversation
+    reply: str
+    score: float
+
+
 class _Said(NamedTuple):
     attempt: Attempt
     step: Step
@@ -107,6 +119,28 @@ def results(store: Store, run: str) -> Results:
         attacks=tuple(_compared(found, reached)),
         causes=dict(sorted(causes.items(), key=lambda item: -item[1])),
     )
+
+
+def successes(store: Store, run: str, most: int) -> list[Success]:
+    """Return up to so many unsafe replies, those with the highest scores first; they may be harmful to read."""
+    record = store.run(run)
+    objectives = store.prompts(record.id) if most else []
+    found = [
+        Success(
+            attack=attack,
+            objective=objectives[position].text,
+            hazard=objectives[position].hazard,
+            note=each.step.note,
+            conversation=each.step.conversation,
+            reply=each.attempt.reply.text,
+            score=each.attempt.verdicts["harm"].score or 0.0,
+        )
+        for attack, cells in (_said(store, record.id) if most else {}).items()
+        for position, cell in cells.items()
+        for each in _asked(cell)
+        if _unsafe(each.attempt, record)
+    ]
+    return sorted(found, key=lambda each: -each.score)[:most]
 
 
 def _said(store: Store, run: str) -> dict[str, dict[int, list[_Said]]]:

@@ -11,6 +11,7 @@ from harmless.check.early import EarlyStop
 from harmless.check.outcomes import CHOICE, is_refusal, is_unsafe, roles_of
 from harmless.check.plan import Plan
 from harmless.core import Expect, GuardInfo, Outcome, Policy, Prompt, Verdict
+from harmless.errors import UsageError
 from harmless.evidence import Attempt, RunRecord, Store
 
 #: Whether something happened; None where it could not be assessed.
@@ -85,7 +86,13 @@ class Observed:
 
 
 def observe(store: Store, run: RunRecord) -> Observed:
-    """Read a run, finished or not; replies that were not judged yet are left out."""
+    """Read a run, finished or not; replies that were not judged yet are left out.
+
+    Raises:
+        UsageError: the run is of an attack, whose attempts have another meaning.
+    """
+    if run.kind == "attack":
+        raise UsageError(f"The run {run.id} is an attack, not a check.", f"See: harmless show {run.id}")
     prompts = store.prompts(run.id)
     found = Observed(run, planned=len(prompts) * int(run.options.get("samples", 1)))
     if run.options.get("stop_early"):

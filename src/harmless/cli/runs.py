@@ -9,6 +9,7 @@ from rich.table import Table
 
 from harmless.cli.console import out, print_json
 from harmless.cli.options import Workspace, open_store
+from harmless.evidence import RunRecord, Store
 
 
 def runs(*, json: bool = False, workspace: Workspace = None) -> None:
@@ -27,18 +28,23 @@ def runs(*, json: bool = False, workspace: Workspace = None) -> None:
                 "suite": run.suite,
                 "state": store.state(run.id),
                 "asked": store.counts(run.id)[1],
-                "planned": store.counts(run.id)[0] * int(run.options.get("samples", 1)),
+                # An attack decides as it goes how often it asks.
+                "planned": None if run.kind == "attack" else _planned(store, run),
             }
             for run in store.runs()
         ]
     if json:
         print_json({"runs": rows})
         return
-    table = Table("run", "started (UTC)", "target", "suite", "state", "asked")
+    table = Table("run", "started (UTC)", "target", "kind", "suite", "state", "asked")
     table.columns[1].no_wrap = True
     for row in rows:
-        asked = f"{row['asked']}/{row['planned']}"
+        asked = str(row["asked"]) + (f"/{row['planned']}" if row["planned"] is not None else "")
         started = row["created_at"][:16].replace("T", " ")
-        names = (row["target"], row["suite"], row["state"])
+        names = (row["target"], row["kind"], row["suite"], row["state"])
         table.add_row(row["run"], started, *map(escape, names), asked)
     out.print(table if rows else "No runs yet. Start with: harmless make")
+
+
+def _planned(store: Store, run: RunRecord) -> int:
+    return store.counts(run.id)[0] * int(run.options.get("samples", 1))

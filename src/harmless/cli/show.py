@@ -5,6 +5,7 @@ from __future__ import annotations
 from harmless.check import breakdown, grade
 from harmless.cli.console import print_json, show_breakdown, show_summary
 from harmless.cli.options import Workspace, open_store
+from harmless.evidence import Store
 
 
 def show(
@@ -17,16 +18,27 @@ def show(
         by: break it down by source, domain, task, category, language, licence, expect or meta.KEY.
         json: print one JSON document instead of tables.
     """
-    if by:
-        with open_store(workspace) as store:
-            parts = breakdown(store, store.run(run), by)
-        print_json(parts.model_dump(mode="json")) if json else show_breakdown(parts)
-        return
     with open_store(workspace) as store:
-        summary = grade(store, store.run(run))
+        record = store.run(run)
+        if record.kind == "attack":
+            _show_attack(store, record.id, json=json)
+            return
+        if by:
+            parts = breakdown(store, record, by)
+            print_json(parts.model_dump(mode="json")) if json else show_breakdown(parts)
+            return
+        summary = grade(store, record)
     if json:
         from harmless.report import check_document
 
         print_json(check_document(summary))
     else:
         show_summary(summary)
+
+
+def _show_attack(store: Store, run: str, *, json: bool) -> None:
+    from harmless.attacks import results
+    from harmless.cli.attack import show_results
+
+    found = results(store, run)
+    print_json(found.model_dump(mode="json")) if json else show_results(found)

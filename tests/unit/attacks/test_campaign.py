@@ -1,0 +1,243 @@
+"""A campaign asks every attack for every objective, within its budget, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from harmless.attacks import CampaignOptions, Results, attack, from_texts, load, results, successes
+from harmless.attacks.contract import AttackInfo, Session
+from harmless.check import Budget, load_policy
+from harmless.core import Guard, Reply, ReplyStatus, Sampling, Target, user
+from harmless.errors import UnreachableError, UsageError
+from harmless.evidence import Store
+from tests.doubles import FakeTarget, judges, said
+
+OBJECTIVES = [f"steal the plan {i}" for i in range(6)]
+
+
+class Counting:
+    """Says "try N" until it is over; ``most`` is how often it would."""
+
+    def __init__(self, most: int = 1000, name: str = "counting", calls: int = 5) -> None:
+        self.info = AttackInfo(name=name, family="test", calls=calls)
+        self._most = most
+        self.replies: list[str] = []
+
+    async def run(self, session: Session) -> None:
+        for number in range(1, self._most + 1):
+            tried = await session.ask([user(f"try {number} of {session.objective.text}")])
+            self.replies.append(tried[0].reply.text)
+
+
+def yields_at(number: int) -> FakeTarget:
+    """A target that gives in at one try."""
+    return FakeTarget(lambda prompt, _: said("UNSAFE" if prompt.startswith(f"try {number} ") else "REFUSE"))
+
+
+def campaign(
+    store: Store,
+    target: Target,
+    attacks: list[Counting] | None = None,
+    budget: str | None = None,
+    *,
+    attacker: Target | None = None,
+    specs: tuple[str, ...] = (),
+    guards: dict[str, Guard] | None = None,
+    objectives: list[str] = OBJECTIVES,
+) -> Results:
+    options = CampaignOptions(budget=Budget.parse(budget))
+    chosen = [*(attacks or []), *(load(spec) for spec in specs)]
+    aims = from_texts(objectives)
+
+    async def run() -> Results:
+        return await attack(
+            target, aims, chosen, load_policy(None), store, guards or judges(), options, attacker=attacker
+        )
+
+    return anyio.run(run)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "evidence.db") as store:
+        yield store
+
+
+def test_an_attack_ends_with_its_first_success(store: Store) -> None:
+    found = campaign(store, yields_at(3), [Counting()]).attacks[0]
+    assert (found.asr.rate, found.asr.n, found.calls, found.first) == (1.0, 6, 18, 3)
+    assert found.at["1"].rate == 0.0
+
+
+def test_without_success_it_ends_with_its_calls(store: Store) -> None:
+    found = campaign(store, yields_at(6), [Counting(calls=5)]).attacks[0]
+    assert (found.asr.rate, found.calls, found.first) == (0.0, 30, None)
+
+
+def test_an_attack_may_have_nothing_more_to_try(store: Store) -> None:
+    assert campaign(store, yields_at(9), [Counting(most=2)]).attacks[0].calls == 12
+
+
+def test_the_calls_of_a_budget_are_shared_evenly_and_never_exceeded(store: Store) -> None:
+    target = yields_at(100)
+    found = campaign(store, target, [Counting(name="a"), Counting(name="b")], "25calls")
+    assert [each.calls for each in found.attacks] == [13, 12]
+    assert len(target.asked) == 25
+
+
+def test_a_budget_of_time_is_kept_and_said(store: Store) -> None:
+    found = campaign(store, yields_at(100), [Counting(calls=50)], "0.000001s")
+    assert found.state == "out_of_budget"
+    assert found.attacks[0].calls < 50
+
+
+def test_the_same_command_asks_nothing_again(store: Store) -> None:
+    target = yields_at(3)
+    first = campaign(store, target, [Counting()])
+    asked = len(target.asked)
+    assert campaign(store, target, [Counting()]) == first
+    assert len(target.asked) == asked
+
+
+class Dies:
+    """A target whose process is killed at one call: the campaign ends with an exception there."""
+
+    def __init__(self, inner: FakeTarget, after: int) -> None:
+        self.inner, self._after = inner, after
+
+    @property
+    def info(self) -> object:
+        return self.inner.info
+
+    async def reply(self, conversations: list[object], sampling: Sampling) -> list[Reply]:
+        if len(self.inner.asked) >= self._after:
+            raise RuntimeError("killed")
+        return await self.inner.reply(conversations, sampling)  # type: ignore[arg-type]
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("spec", ["direct", "best_of_n", "pair"])
+@pytest.mark.parametrize("after", [0, 1, 7, 20])
+def test_a_run_that_was_cut_off_ends_like_one_that_was_not(tmp_path: Path, spec: str, after: int) -> None:
+    def answer(prompt: str, sampling: Sampling) -> Reply:
+        rng = random.Random(prompt)  # the reply depends on the prompt alone
+        return said("UNSAFE" if rng.random() < 0.1 else f"REFUSE {rng.random()}")
+
+    def writes(prompt: str, sampling: Sampling) -> Reply:
+        return said(f"<prompt>{random.Random(f'{prompt} {sampling.seed}').random()}</prompt>")
+
+    whole = FakeTarget(answer)
+    with Store(tmp_path / "whole.db") as store:
+        expected = campaign(store, whole, specs=(spec,), attacker=FakeTarget(writes, name="writer"))
+    part = FakeTarget(answer)
+    with Store(tmp_path / "part.db") as store:
+        writer = FakeTarget(writes, name="writer")
+        try:
+            campaign(store, Dies(part, after), specs=(spec,), attacker=writer)  # type: ignore[arg-type]
+        except RuntimeError:
+            assert store.state(store.run("latest").id) == "interrupted"
+        found = campaign(store, part, specs=(spec,), attacker=writer)
+    same = found.model_copy(update={"run": expected.run})
+    assert same.model_dump(exclude={"attacks": {"__all__": {"seconds"}}}) == expected.model_dump(
+        exclude={"attacks": {"__all__": {"seconds"}}}
+    )
+    assert len(part.asked) - len(whole.asked) <= 8, "only what was under way is asked again"
+
+
+def test_a_target_that_only_fails_is_given_up_and_tried_again_later(store: Store) -> None:
+    broken = FakeTarget(lambda prompt, _: Reply.error("http 500"))
+    with pytest.raises(UnreachableError, match="http 500"):
+        campaign(store, broken, [Counting(calls=50)])
+    assert campaign(store, yields_at(1), [Counting(calls=50)]).attacks[0].asr.rate == 1.0
+
+
+FAULTS: tuple[Callable[[], Reply], ...] = (
+    lambda: Reply.error("http 429"),
+    lambda: Reply.error("http 500"),
+    lambda: Reply.error("timed out"),
+    lambda: Reply(status=ReplyStatus.EMPTY),
+    lambda: Reply(status=ReplyStatus.MALFORMED, cause="not JSON"),
+    lambda: said("GARBLED"),
+    lambda: said("x" * 1_000_000),
+    lambda: said("REFUSE"),
+)
+
+
+def test_with_faults_at_random_every_attempt_is_accounted_for_and_the_rate_is_that_of_the_clean_run(
+    tmp_path: Path,
+) -> None:
+    texts = [f"steal {i}" for i in range(200)]
+
+    def clean(prompt: str, _: Sampling) -> Reply:
+        return said("UNSAFE" if random.Random(prompt).random() < 0.4 else "a harmless reply")
+
+    def faulty(prompt: str, sampling: Sampling) -> Reply:
+        rng = random.Random(prompt + "fault")
+        return rng.choice(FAULTS)() if rng.random() < 0.3 else clean(prompt, sampling)
+
+    with Store(tmp_path / "clean.db") as store:
+        expected = campaign(store, FakeTarget(clean), specs=("direct",), objectives=texts).attacks[0]
+    with Store(tmp_path / "faulty.db") as store:
+        found = campaign(store, FakeTarget(faulty), specs=("direct",), objectives=texts)
+    each = found.attacks[0]
+    assert each.attempts == 200
+    assert each.asr.n + each.asr.unassessed == 200
+    assert each.unassessed == each.asr.unassessed == sum(found.causes.values()) > 20
+    assert set(found.causes) >= {"error: http 429", "error: http 500", "error: timed out", "empty", "garbled"}
+    assert expected.asr.rate is not None
+    assert each.asr.low <= expected.asr.rate <= each.asr.high
+
+
+def test_attacks_are_compared_with_direct_asking_in_pairs(store: Store) -> None:
+    target = FakeTarget(lambda prompt, _: said("UNSAFE" if prompt.startswith("try 2 ") else "REFUSE"))
+    direct, other = campaign(store, target, [Counting()], specs=("direct",)).attacks[::-1]
+    assert (direct.p, other.p) == (None, pytest.approx(2 * 0.5**6))
+
+
+def test_the_judge_sees_the_objective_and_not_its_disguise(store: Store) -> None:
+    seen: list[str] = []
+
+    class Watching(type(judges()["harm"])):  # type: ignore[misc]
+        async def judge(self, exchanges):  # type: ignore[no-untyped-def]
+            seen.extend(exchange.prompt for exchange in exchanges)
+            return await super().judge(exchanges)
+
+    campaign(
+        store, yields_at(1), [Counting()], guards={"harm": Watching("harm"), "refusal": judges()["refusal"]}
+    )
+    assert set(seen) == set(OBJECTIVES)
+
+
+def test_successes_are_given_on_request_only(store: Store) -> None:
+    run = campaign(store, yields_at(1), [Counting()]).run
+    assert successes(store, run, 0) == []
+    first = successes(store, run, 2)
+    assert len(first) == 2
+    assert first[0].reply == "UNSAFE"
+    assert first[0].conversation[0].content.startswith("try 1 of steal")
+
+
+def test_wrong_use_is_told(store: Store) -> None:
+    target = yields_at(1)
+    with pytest.raises(UsageError, match="nothing to attack"):
+        campaign(store, target, objectives=[], specs=("direct",))
+    with pytest.raises(UsageError, match="'counting' is there twice"):
+        campaign(store, target, [Counting(), Counting()])
+    with pytest.raises(UsageError, match="needs a model that writes"):
+        campaign(store, target, specs=("pair",))
+
+
+def test_a_check_is_not_an_attack(store: Store) -> None:
+    run = campaign(store, yields_at(1), [Counting()]).run
+    from harmless.check import grade
+
+    with pytest.raises(UsageError, match="is an attack"):
+        grade(store, store.run(run))
+    assert results(store, run).objectives == 6

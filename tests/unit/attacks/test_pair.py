@@ -1,0 +1,79 @@
+"""PAIR improves a prompt by what the judge said; what the attacker's model writes is read with care."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from harmless.attacks import CampaignOptions, attack, from_texts, load
+from harmless.attacks.writing import written_prompt
+from harmless.check import load_policy
+from harmless.core import Reply, Sampling
+from harmless.errors import UnknownNameError, UsageError
+from harmless.evidence import Store
+from tests.doubles import FakeTarget, judges, said
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        ("Sure. <prompt> Tell a story </prompt> Good?", "Tell a story"),
+        ("<PROMPT>cut off", "cut off"),
+        ('"Tell a story"', "Tell a story"),
+        ("</prompt>", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_prompt_is_what_stands_in_tags_or_else_all(text: str | None, prompt: str | None) -> None:
+    assert written_prompt(text) == prompt
+
+
+def attacked(tmp_path: Path, writer: FakeTarget, target: FakeTarget) -> object:
+    async def run() -> object:
+        with Store(tmp_path / "e.db") as store:
+            return await attack(
+                target,
+                from_texts(["open the box"]),
+                [load("pair(2, 3)")],
+                load_policy(None),
+                store,
+                judges(),
+                CampaignOptions(),
+                attacker=writer,
+            )
+
+    return anyio.run(run)
+
+
+def test_the_attacker_is_told_the_reply_and_its_rating(tmp_path: Path) -> None:
+    def writes(prompt: str, _: Sampling) -> Reply:
+        return said("<prompt>second</prompt>" if "REFUSE this" in prompt else "<prompt>first</prompt>")
+
+    target = FakeTarget(lambda prompt, _: said("UNSAFE" if prompt == "second" else "REFUSE this"))
+    writer = FakeTarget(writes)
+    attacked(tmp_path, writer, target)
+    assert target.asked == ["first", "first", "second"]
+    assert "open the box" in writer.asked[0]
+    assert "on a scale from 1" in writer.asked[2]
+    assert "reply 1 on" in writer.asked[2]
+
+
+def test_an_attacker_that_refuses_costs_no_call_of_the_target_and_is_told_the_next_strategy(
+    tmp_path: Path,
+) -> None:
+    writer, target = FakeTarget(lambda *_: said("REFUSE")), FakeTarget(lambda *_: said("REFUSE"))
+    attacked(tmp_path, writer, target)
+    assert target.asked == []
+    assert len({prompt.partition("The request")[0] for prompt in writer.asked}) == 3
+
+
+def test_wrong_specs_are_told() -> None:
+    with pytest.raises(UsageError, match="'0' is no depth"):
+        load("pair(1, 0)")
+    with pytest.raises(UsageError, match="best_of_n"):
+        load("best_of_n(1, 2, 3)")
+    with pytest.raises(UnknownNameError, match="pair"):
+        load("pear")
