@@ -11,7 +11,7 @@ import anyio
 
 from harmless.core import Reply, Sampling, Target
 from harmless.data.files import read_rows
-from harmless.data.suites import conversation_of
+from harmless.data.own import conversation_of
 from harmless.errors import UnreachableError, UsageError
 
 

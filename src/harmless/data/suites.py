@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from harmless import taxonomy
-from harmless.core import Conversation, Expect, Message, Prompt, digest, user
+from harmless.core import Expect, Prompt
 from harmless.data.catalog import catalog, is_non_commercial
-from harmless.data.files import is_data_file, read_rows
+from harmless.data.files import is_data_file
+from harmless.data.own import prompts_of
 from harmless.data.sampling import shares, stratified
 from harmless.data.sets import load
 from harmless.data.twins import ordinary, twins
-from harmless.errors import BadFileError, UnknownNameError, UsageError
+from harmless.errors import UnknownNameError, UsageError
 
 #: Built-in suites: name -> pairs of twins a hazard (None for all), ordinary prompts, what it is for.
 BUILTIN: Mapping[str, tuple[int | None, int, str]] = {
@@ -22,8 +21,6 @@ BUILTIN: Mapping[str, tuple[int | None, int, str]] = {
     "standard": (2, 50, "two pairs of twins for each of the 66 hazards and 50 ordinary prompts"),
     "twins": (None, 0, "all pairs of twins"),
 }
-
-_ANSWERS = ("answer", "refuse", "choose")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +95,10 @@ def mix(
 def load_suite(name: str, path: str | Path | None = None) -> Suite:
     """Return the suite of that name: a built-in one, a set of the catalog, or a file of the user.
 
-    A user's file has the columns ``prompt`` (or ``messages``, JSON only) and ``expect`` (``refuse`` or
-    ``answer``), and may have ``id``, ``hazard`` (key, code or name), ``pair``, ``cluster``, ``source``,
-    ``licence``, ``language``; other columns are ignored.
+    A user's file has the columns ``prompt`` (or ``messages``, JSON only) and ``expect`` (``refuse``,
+    ``answer``, or ``choose`` with ``options`` and the letters of the right ones as ``correct``), and may have
+    ``id``, ``hazard`` (key, code or name), ``pair``, ``cluster``, ``source``, ``licence``, ``language``; other
+    columns are ignored. A row with ``id``, ``hazard``, ``harmful`` and ``benign`` is a pair of twins.
 
     Args:
         name: ``quick``, ``standard``, ``twins``, a name of the catalog, or the path of a user's file.
@@ -123,75 +121,10 @@ def load_suite(name: str, path: str | Path | None = None) -> Suite:
     file = Path(name)
     if not is_data_file(name) and not file.exists():
         raise UnknownNameError("suite", name, [*BUILTIN, *catalog(), "FILE.jsonl", "FILE.csv"])
-    return Suite(file.name, tuple(_prompts(file)), str(file))
-
-
-def _prompts(path: Path) -> Iterable[Prompt]:
-    seen: dict[str, int] = {}
-    for line, row in read_rows(path):
-        prompt = _prompt(path, line, row)
-        if prompt.id in seen:
-            raise BadFileError(
-                path,
-                f"The id '{prompt.id}' is also on line {seen[prompt.id]}.",
-                line=line,
-                next_step="Make ids unique.",
-            )
-        seen[prompt.id] = line
-        yield prompt
-    if not seen:
-        raise BadFileError(path, "There is no prompt in it.", next_step="One row a prompt.")
-
-
-def _prompt(path: Path, line: int, row: Mapping[str, Any]) -> Prompt:
-    expect = row.get("expect")
-    if expect not in _ANSWERS:
-        raise BadFileError(
-            path,
-            f"'expect' is {expect!r}."
-            if "expect" in row
-            else f"The column 'expect' is missing (found: {_columns(row)}).",
-            line=line,
-            next_step="Use 'refuse' for harmful prompts and 'answer' for benign ones.",
-        )
-    conversation = conversation_of(path, line, row)
-    given = row.get("hazard")
-    try:
-        hazard = taxonomy.load().hazard(str(given)).key if given else None
-    except UnknownNameError as error:
-        raise BadFileError(path, error.message, line=line, next_step=error.next_step) from None
-    return Prompt(
-        id=str(row.get("id") or f"{digest(conversation, expect, length=10)}"),
-        conversation=conversation,
-        expect=Expect(expect),
-        hazard=hazard,
-        **{k: str(row[k]) for k in ("pair", "cluster", "source", "licence", "language") if row.get(k)},
-    )
-
-
-def conversation_of(path: Path, line: int, row: Mapping[str, Any]) -> Conversation:
-    """Return the conversation of a row with ``prompt`` or ``messages``; BadFileError if it has neither."""
-    messages, text = row.get("messages"), row.get("prompt")
-    try:
-        if messages is not None:
-            conversation = tuple(Message.model_validate(m) for m in messages)
-            if conversation and conversation[-1].role == "user" and conversation[-1].content.strip():
-                return conversation
-        elif isinstance(text, str) and text.strip():
-            return user(text)
-    except (ValueError, TypeError):
-        pass
-    raise BadFileError(
-        path,
-        f"There is no 'prompt' text and no 'messages' that end with the user's (found: {_columns(row)}).",
-        line=line,
-        next_step="Name the column with the text 'prompt'.",
-    )
+    prompts = tuple(prompts_of(file))
+    asks = any(prompt.expect is Expect.CHOOSE for prompt in prompts)
+    return Suite(file.name, prompts, str(file), "multiple_choice" if asks else "safety")
 
 
 def _language(code: str) -> str:
     return code.replace("_", "-").partition("-")[0].casefold()
-
-
-def _columns(row: Mapping[str, Any]) -> str:
-    return ", ".join(sorted(map(str, row))) or "nothing"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
@@ -20,7 +20,16 @@ _SOURCE, _LICENCE = "harmless twins", "Apache-2.0"
 
 def twins(pairs: int | None = None) -> list[Prompt]:
     """Return the prompts of the first ``pairs`` pairs of each hazard (all if None), harmful before benign."""
-    return [
+    return [prompt for row in pairs_of_twins(pairs) for prompt in prompts_of_pair(row)]
+
+
+def prompts_of_pair(row: Mapping[str, Any]) -> tuple[Prompt, Prompt]:
+    """Return the harmful and the benign prompt of a row in the schema of ``twins.jsonl``.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is no pair of twins.
+    """
+    harmful, benign = (
         Prompt(
             id=f"{row['id']}-{side}",
             conversation=_conversation(row[side]),
@@ -28,12 +37,12 @@ def twins(pairs: int | None = None) -> list[Prompt]:
             hazard=row["hazard"],
             pair=row["id"],
             cluster=row["id"],
-            source=_SOURCE,
-            licence=_LICENCE,
+            source=row.get("source", _SOURCE),
+            licence=row.get("licence", _LICENCE),
         )
-        for row in pairs_of_twins(pairs)
         for side in ("harmful", "benign")
-    ]
+    )
+    return harmful, benign
 
 
 def pairs_of_twins(pairs: int | None = None) -> Iterator[dict[str, Any]]:
