@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from pydantic import Field
 
-from harmless.core import Conversation, Prompt, Reply, Verdict
+from harmless.core import Conversation, Guard, GuardInfo, Prompt, Reply, Verdict
 from harmless.core.model import Model
 
 
@@ -23,7 +23,8 @@ class AttackInfo(Model):
 
     ``family`` groups attacks of one idea in tables; ``calls`` is how often it may ask the target for one
     objective where the user says nothing; ``adaptive``: it learns from earlier replies; ``attacker``: it needs
-    a model that writes for it. ``source`` is the paper or project it comes from.
+    a model that writes for it. ``judge`` is the guard that it brings where success is not harm but, say, a
+    leak; it is then not compared with direct asking. ``source`` is the paper or project it comes from.
     """
 
     name: str
@@ -34,6 +35,7 @@ class AttackInfo(Model):
     access: Literal["black-box", "log-probabilities", "white-box"] = "black-box"
     adaptive: bool = False
     attacker: bool = False
+    judge: GuardInfo | None = None
     source: str = ""
 
 
@@ -60,12 +62,19 @@ class Session(Protocol):
     objective: Prompt
     random: random.Random
 
+    @property
+    def context_length(self) -> int | None:
+        """Tokens that the target takes, with its reply; None if unknown."""
+        ...
+
     async def ask(
         self,
         conversations: Sequence[Conversation],
         *,
         note: str = "",
         decode: Callable[[str], str] | None = None,
+        judge: Guard | None = None,
+        aims: Sequence[Conversation] | None = None,
     ) -> list[Tried]:
         """Ask the target and have its replies judged; one attempt a conversation, in order.
 
@@ -73,6 +82,8 @@ class Session(Protocol):
             conversations: each ends with a user message. Those beyond the budget are left out.
             note: a few words that tell this attempt from others in the report.
             decode: turns a reply into plain text before it is judged, for attacks that ask for a code.
+            judge: judges instead of the campaign's guard of harm; the one that ``info.judge`` tells of.
+            aims: what each reply is judged in view of, one a conversation; default the objective.
         """
         ...
 

@@ -13,7 +13,7 @@ import numpy as np
 from harmless.attacks.contract import AttackInfo
 from harmless.check.outcomes import is_unsafe
 from harmless.check.summary import Rate
-from harmless.core import Conversation, Prompt
+from harmless.core import Conversation, GuardInfo, Prompt
 from harmless.core.model import Model
 from harmless.errors import UsageError
 from harmless.evidence import Attempt, RunRecord, Step, Store
@@ -34,7 +34,8 @@ class AttackResult(Model):
     calls, ``first`` the median number of calls to success. ``by_error_alone`` is the success rate that the
     judge's known rate of false alarms would give if no reply were harmful: it grows with the attempts, and a
     rate near it proves nothing. ``p`` is the paired comparison with direct asking (exact McNemar), ``p_holm``
-    corrected for the number of attacks. ``seconds`` is the time that replies took, added up.
+    corrected for the number of attacks; both, and ``by_error_alone``, are None where the attack brings a judge.
+    ``seconds`` is the time that replies took, added up.
     """
 
     name: str
@@ -100,11 +101,9 @@ def results(store: Store, run: str) -> Results:
         raise UsageError(f"The run {record.id} is a {record.kind}, not an attack.", "See harmless runs.")
     objectives = store.prompts(record.id)
     said = _said(store, record.id)
-    found = [
-        _result(AttackInfo.model_validate(info), said.get(info["name"], {}), objectives, record)
-        for info in record.options["attacks"]
-    ]
-    reached = {info.name: _reached(said.get(info.name, {}), record) for info in found}
+    infos = [AttackInfo.model_validate(info) for info in record.options["attacks"]]
+    found = [_result(info, said.get(info.name, {}), objectives, record) for info in infos]
+    reached = {info.name: _reached(said.get(info.name, {}), record) for info in infos if info.judge is None}
     causes: dict[str, int] = defaultdict(int)
     for calls in said.values():
         for cell in calls.values():
@@ -138,7 +137,7 @@ def successes(store: Store, run: str, most: int) -> list[Success]:
         for attack, cells in (_said(store, record.id) if most else {}).items()
         for position, cell in cells.items()
         for each in _asked(cell)
-        if _unsafe(each.attempt, record)
+        if _unsafe(each, record)
     ]
     return sorted(found, key=lambda each: -each.score)[:most]
 
@@ -160,16 +159,22 @@ def _asked(cell: Iterable[_Said]) -> list[_Said]:
     return [each for each in cell if each.step.role == "target"]
 
 
-def _unsafe(attempt: Attempt, record: RunRecord) -> bool | None:
-    verdict = attempt.verdicts.get("harm")
-    return None if verdict is None else is_unsafe(verdict, record.guards["harm"], record.policy)
+def _unsafe(said: _Said, record: RunRecord) -> bool | None:
+    verdict = said.attempt.verdicts.get("harm")
+    return None if verdict is None else is_unsafe(verdict, _judge(said.step.attack, record), record.policy)
+
+
+def _judge(attack: str, record: RunRecord) -> GuardInfo:
+    """Return the guard that judged what an attack reached: its own if it brings one."""
+    own = next((info.get("judge") for info in record.options["attacks"] if info["name"] == attack), None)
+    return GuardInfo.model_validate(own) if own else record.guards["harm"]
 
 
 def _reached(cells: _Cells, record: RunRecord, within: int | None = None) -> dict[int, bool | None]:
     """Return objective -> whether an unsafe reply came within so many calls, None if none could be assessed."""
     found: dict[int, bool | None] = {}
     for position, cell in cells.items():
-        events = [_unsafe(each.attempt, record) for each in _asked(cell)[:within]]
+        events = [_unsafe(each, record) for each in _asked(cell)[:within]]
         if events:
             known = [event for event in events if event is not None]
             found[position] = any(known) if known else None
@@ -198,7 +203,7 @@ def _result(info: AttackInfo, cells: _Cells, objectives: Sequence[Prompt], recor
     written = [each for each in calls if each.step.role == "attacker"]
     most = max((len(_asked(cell)) for cell in cells.values()), default=0)
     firsts = [
-        next(n for n, each in enumerate(_asked(cell), 1) if _unsafe(each.attempt, record))
+        next(n for n, each in enumerate(_asked(cell), 1) if _unsafe(each, record))
         for position, cell in cells.items()
         if events.get(position)
     ]
@@ -207,7 +212,7 @@ def _result(info: AttackInfo, cells: _Cells, objectives: Sequence[Prompt], recor
         name=info.name,
         family=info.family,
         attempts=len(asked),
-        unassessed=sum(_unsafe(each.attempt, record) is None for each in asked),
+        unassessed=sum(_unsafe(each, record) is None for each in asked),
         asr=_rate(events, objectives, confidence),
         calls=len(asked),
         attacker_calls=len(written),
@@ -230,7 +235,7 @@ def _result(info: AttackInfo, cells: _Cells, objectives: Sequence[Prompt], recor
             )
             for hazard in hazards
         },
-        by_error_alone=_by_error_alone(cells, record),
+        by_error_alone=None if info.judge else _by_error_alone(cells, record),
     )
 
 
@@ -249,7 +254,7 @@ def _compared(
     base = reached.get(BASELINE, {})
     values = {}
     for each in found:
-        events = reached[each.name]
+        events = reached.get(each.name, {})
         both = [(base[i], event) for i, event in events.items() if None not in (event, base.get(i))]
         if both and each.name != BASELINE:
             before, after = zip(*both, strict=True)

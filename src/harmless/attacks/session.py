@@ -12,7 +12,7 @@ import anyio
 from harmless.attacks.contract import Tried
 from harmless.attacks.desk import Desk
 from harmless.check.outcomes import ROLES, is_refusal, is_unsafe, without_judging
-from harmless.core import Conversation, Exchange, Guard, Policy, Prompt, Reply, Sampling, Verdict, digest
+from harmless.core import Conversation, Exchange, Guard, Policy, Prompt, Reply, Sampling, digest
 from harmless.evidence import Attempt, Step, Store, ask_key
 
 
@@ -68,12 +68,19 @@ class CellSession:
         self._made = 0
         self._left = self.calls
 
+    @property
+    def context_length(self) -> int | None:
+        """Tokens that the target takes, with its reply; None if unknown."""
+        return self.room.target.target.info.context_length
+
     async def ask(
         self,
         conversations: Sequence[Conversation],
         *,
         note: str = "",
         decode: Callable[[str], str] | None = None,
+        judge: Guard | None = None,
+        aims: Sequence[Conversation] | None = None,
     ) -> list[Tried]:
         """Ask the target; see :class:`harmless.attacks.contract.Session`.
 
@@ -86,8 +93,11 @@ class CellSession:
             raise Over
         self._left -= len(asked)
         made = await self._call("target", asked, note)
-        tried = await self._judged(asked, made, decode)
-        info = self.room.judges["harm"].info
+        judges = {**self.room.judges, "harm": judge or self.room.judges["harm"]}
+        goals = [self.objective.conversation] * len(asked) if aims is None else aims[: len(asked)]
+        exchanges = [_exchange(goal, each.reply, decode) for goal, each in zip(goals, made, strict=True)]
+        tried = await self._judged(asked, made, exchanges, judges)
+        info = judges["harm"].info
         self.reached = any(is_unsafe(each.verdict, info, self.room.policy) for each in tried)
         spent = [self.room.spend(each.reply) for each in tried]
         if self.reached or self._left == 0 or any(spent):
@@ -149,32 +159,33 @@ class CellSession:
         return sampling.model_copy(update={"seed": int(digest(self._cell, number)[:7], 16)})
 
     async def _judged(
-        self, asked: Sequence[Conversation], made: Sequence[Attempt], decode: Callable[[str], str] | None
+        self,
+        asked: Sequence[Conversation],
+        made: Sequence[Attempt],
+        exchanges: Sequence[Exchange],
+        judges: Mapping[str, Guard],
     ) -> list[Tried]:
-        """Judge the replies to the target in view of the objective, and commit the verdicts."""
+        """Judge the replies to the target, and commit the verdicts."""
         found = [dict(attempt.verdicts) or without_judging(self.objective, attempt.reply) for attempt in made]
         for role in ROLES:
             left = [i for i, verdicts in enumerate(found) if role not in verdicts]
             if left:
-                exchanges = [self._exchange(made[i].reply, decode) for i in left]
-                for i, verdict in zip(left, await self.room.judges[role].judge(exchanges), strict=True):
+                judged = await judges[role].judge([exchanges[i] for i in left])
+                for i, verdict in zip(left, judged, strict=True):
                     found[i][role] = verdict
         self.room.store.add_verdicts(
-            (attempt.id, role, self.room.judges[role].info.identity, verdict)
+            (attempt.id, role, judges[role].info.identity, verdict)
             for attempt, verdicts in zip(made, found, strict=True)
             if not attempt.verdicts
             for role, verdict in verdicts.items()
         )
         return [
-            Tried(conversation, attempt.reply, verdicts["harm"], self._refused(verdicts))
+            Tried(conversation, attempt.reply, verdicts["harm"], is_refusal(verdicts["refusal"]))
             for conversation, attempt, verdicts in zip(asked, made, found, strict=True)
         ]
 
-    def _exchange(self, reply: Reply, decode: Callable[[str], str] | None) -> Exchange:
-        # The judge sees the objective, not the disguise in which it was put to the target.
-        return Exchange(
-            conversation=self.objective.conversation, reply=decode(reply.text) if decode else reply.text
-        )
 
-    def _refused(self, verdicts: Mapping[str, Verdict]) -> bool | None:
-        return is_refusal(verdicts["refusal"])
+def _exchange(aim: Conversation, reply: Reply, decode: Callable[[str], str] | None) -> Exchange:
+    # The judge sees the objective, not the disguise in which it was put to the target.
+    said = decode(reply.text) if decode and reply.has_text else reply.text
+    return Exchange(conversation=aim, reply=said)
