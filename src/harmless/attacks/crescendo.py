@@ -1,0 +1,95 @@
+"""Crescendo: small steps from a harmless question to the objective (Russinovich et al. 2024)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from harmless.attacks.contract import AttackInfo, Session
+from harmless.attacks.dialogue import PATIENCE, Dialogue, answered
+from harmless.attacks.writing import SHOWN, talk, whole_numbers, wording, written_prompt
+from harmless.core import Conversation
+
+#: Earlier messages, and refused ones, that the attacker's model is reminded of.
+REMINDED = 3
+
+
+@dataclass
+class _Memory:
+    """What the attacker remembers of a conversation: the target forgets what it refused, the attacker not."""
+
+    asked: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    reply: str = ""
+    score: float = 0.0
+
+
+class Crescendo:
+    """Leads conversations in which every message goes a little further than the last.
+
+    A message that is refused is taken back: it counts as a backtrack, not as a turn. Once a conversation has
+    had its turns or backtracks, another begins.
+
+    Args:
+        turns: messages of one conversation that are answered.
+        backtracks: messages of one conversation that may be refused, or fail.
+    """
+
+    def __init__(self, turns: int = 10, backtracks: int = 10) -> None:
+        self._turns, self._backtracks = turns, backtracks
+        name = "crescendo" if (turns, backtracks) == (10, 10) else f"crescendo({turns}, {backtracks})"
+        self.info = AttackInfo(
+            name=name,
+            family="multi-turn",
+            calls=turns + backtracks,
+            turns="multi",
+            adaptive=True,
+            attacker=True,
+            source="Russinovich et al. 2024",
+        )
+
+    async def run(self, session: Session) -> None:
+        """Lead one conversation after another, as long as the attacker's model writes."""
+        while await self._lead(session):
+            pass
+
+    async def _lead(self, session: Session) -> bool:
+        """Lead one conversation; return whether the target was asked anything."""
+        dialogue, memory, silent = Dialogue(session), _Memory(), 0
+        while len(memory.asked) < self._turns and len(memory.refused) <= self._backtracks and silent < PATIENCE:
+            turn = f"turn {len(memory.asked) + 1}"
+            text = written_prompt(await session.write(self._brief(session, memory), note=turn))
+            if text is None:
+                silent += 1
+                continue
+            silent = 0
+            note = f"{turn}, {len(memory.refused)} taken back" if memory.refused else turn
+            tried = await dialogue.say(text, note=note)
+            if answered(tried):
+                memory.asked.append(text)
+                memory.reply, memory.score = tried.reply.text, tried.score
+            else:
+                memory.refused.append(text)
+        return bool(memory.asked or memory.refused)
+
+    def _brief(self, session: Session, memory: _Memory) -> Conversation:
+        words = wording("crescendo")
+        parts = [words["goal"].format(objective=session.objective.text)]
+        if memory.asked:
+            parts += [
+                words["asked"].format(messages=_list(memory.asked)),
+                words["reply"].format(reply=memory.reply[:SHOWN], score=1 + round(9 * memory.score)),
+            ]
+        if memory.refused:
+            parts.append(words["refused"].format(messages=_list(memory.refused)))
+        step = "next" if memory.asked else "first"
+        parts.append(words[step].format(turn=len(memory.asked) + 1, turns=self._turns))
+        return talk(words["system"], "\n".join(parts))
+
+
+def _list(messages: list[str]) -> str:
+    return "\n".join(f"- {message[: SHOWN // 2]}" for message in messages[-REMINDED:])
+
+
+def crescendo(turns: str = "10", backtracks: str = "10") -> Crescendo:
+    """Return the attack; UsageError if an argument is not a whole number above 0."""
+    return Crescendo(*whole_numbers("crescendo", turns=turns, backtracks=backtracks))
