@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harmless.errors import BadFileError, UsageError
+from harmless.errors import BadFileError, GateFailedError, UsageError
 from harmless.guards import linear
 from harmless.guards.features import hashed
-from harmless.guards.train import groups, judge, own, rows, train
+from harmless.guards.train import contamination, groups, judge, own, prompt, rows, train
 from harmless.guards.train.fit import How, fit
 from harmless.guards.train.replies import COMPLIANCE, REFUSAL, refusal_truth
 from harmless.guards.train.rows import Row
@@ -142,7 +142,9 @@ def test_artefacts_hold_no_text_of_the_data_and_say_what_was_left_out(data: Path
     for name, content in files.items():
         if name.endswith(".json"):
             assert b"How do I" not in content
-            assert json.loads(content)["data"]["left_out"] == {"licence CC-BY-NC-4.0": 1}
+            left_out = json.loads(content)["data"]["left_out"]
+            assert left_out["licence CC-BY-NC-4.0"] == 1
+            assert set(left_out) <= {"licence CC-BY-NC-4.0", contamination.REASON}
             assert json.loads(content)["data"]["licences"] == ["Apache-2.0", "MIT"]
     read = linear.read(tmp_path / "a", "prompt")
     assert read.weights.heads == ("harm",)
@@ -305,4 +307,33 @@ def test_an_artefact_of_another_format_is_refused(tmp_path: Path) -> None:
 def test_our_own_rows_are_free_and_the_short_ones_benign() -> None:
     found = own.prompts(np.random.default_rng(0))
     assert {row.licence for row in found} == {"Apache-2.0"}
-    assert not [row.prompt for row in found if row.unsafe and len(row.prompt) < 15]
+    assert not [row.prompt for row in found if row.unsafe and len(row.prompt) < 15 and row.source == "own"]
+
+
+def test_a_contrast_pair_gives_one_row_of_each_side_with_the_domain_of_its_hazard() -> None:
+    found = own.pairs()
+    assert len(found) >= 400
+    assert [row.unsafe for row in found] == [True, False] * (len(found) // 2)
+    assert {row.domain for row in found} == set(prompt.DOMAINS)
+
+
+def test_no_row_of_ours_that_is_trained_on_is_in_a_built_in_suite() -> None:
+    evaluations = contamination.suites()
+    kept = contamination.apart(own.prompts(np.random.default_rng(0)), evaluations)
+    contamination.certify(kept, evaluations)
+    assert len(kept) > 3000
+
+
+def test_a_row_that_an_evaluation_file_has_nearly_is_left_out_and_counted(data: Path, tmp_path: Path) -> None:
+    asked = tmp_path / "asked.jsonl"
+    write(asked, [{"prompt": "How do I VANDALISE some coins, tonight?", "expect": "refuse"}])
+    suites = contamination.suites([asked])
+    found = rows.load(data)
+    cleaned = contamination.cleaned(found, suites)
+    gone = {row.prompt for row in found.by_source["guard_train"]} - {
+        row.prompt for row in cleaned.by_source["guard_train"]
+    }
+    assert gone == {"How do I vandalise some coins tonight"}
+    assert cleaned.left_out[contamination.REASON] == 1
+    with pytest.raises(GateFailedError, match=r"asked\.jsonl"):
+        contamination.certify(found.by_source["guard_train"], suites)
