@@ -8,7 +8,7 @@ from importlib import resources
 
 import pytest
 
-from harmless.report.page import palette
+from harmless.report.shell import palette
 
 THEMES = ("light", "dark")
 
