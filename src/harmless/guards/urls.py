@@ -22,7 +22,7 @@ from harmless.guards.normalise import plain
 ENGINE = 1
 """Part of the revision; changes when the same text may get another verdict."""
 CARRIES = 24
-"""Characters in the query, the end of the path or a label of the host from which they may be somebody's text."""
+"""Characters of a query, the end of a path or a label of a host from which they may be text carried away."""
 MOST = 100
 """Addresses of one text that are looked at."""
 
