@@ -20,6 +20,7 @@ from harmless.attacks.contract import Attack
 from harmless.attacks.desk import Desk
 from harmless.attacks.results import Results, results
 from harmless.attacks.session import CellSession, Over, Room
+from harmless.attacks.together import Together
 from harmless.check.plan import Budget
 from harmless.check.run import error_rates
 from harmless.core import Guard, Policy, Prompt, Reply, Sampling, Target, digest
@@ -129,7 +130,7 @@ class _Campaign:
     async def work(self, cells: Sequence[_Cell]) -> None:
         self._progress.planned = len(cells)
         info = self._room.target.target.info
-        free = anyio.Semaphore(max(2 * info.concurrency * info.batch_size, 8))
+        free = anyio.Semaphore(max(3 * info.concurrency * info.batch_size, 8))
         async with AsyncExitStack() as stack:
             for desk in filter(None, (self._room.target, self._room.attacker)):
                 await stack.enter_async_context(desk.open())
@@ -246,7 +247,7 @@ def _room(
         run=run.id,
         target=Desk(target),
         attacker=Desk(attacker) if attacker else None,
-        judges=judges,
+        judges={role: Together(guard) for role, guard in judges.items()},
         policy=policy,
         sampling=options.sampling,
         attacker_sampling=options.attacker_sampling,

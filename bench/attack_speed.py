@@ -1,0 +1,134 @@
+"""What a campaign costs over the bare client: calls a second to an instant server over HTTP.
+
+    python bench/attack_speed.py            2,000 calls, three times
+    python bench/attack_speed.py --quick    400 calls, once
+
+Both ask the same server the same prompts through the official ``openai`` client with the same concurrency; the
+campaign also judges each reply and commits it. Writes ``bench/results/attack_speed.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import anyio
+from openai import AsyncOpenAI
+
+import harmless
+from harmless import attacks, targets
+from harmless.check import load_judges
+
+HERE = Path(__file__).parent
+CONCURRENCY = 16
+SERVER = """
+import asyncio, json
+USAGE = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
+SAID = {"role": "assistant", "content": "I'm sorry, but I can't help with that."}
+REPLY = json.dumps({"id": "x", "object": "chat.completion", "created": 1, "model": "m", "usage": USAGE,
+  "choices": [{"index": 0, "finish_reason": "stop", "message": SAID}]}).encode()
+LENGTH = b"content-length:"
+HEAD = b"HTTP/1.1 200 OK\\r\\ncontent-type: application/json\\r\\ncontent-length: %d\\r\\n\\r\\n" % len(REPLY)
+async def serve(reader, writer):
+    try:
+        while True:
+            head = await reader.readuntil(b"\\r\\n\\r\\n")
+            size = next(line for line in head.lower().split(b"\\r\\n") if line.startswith(LENGTH))
+            await reader.readexactly(int(size[len(LENGTH):]))
+            writer.write(HEAD + REPLY)
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+async def bare(address: str, texts: list[str]) -> None:
+    """Ask with the client alone."""
+    client = AsyncOpenAI(base_url=address, api_key="none", max_retries=0)
+    waiting = iter(texts)
+
+    async def work() -> None:
+        for text in waiting:
+            await client.chat.completions.create(
+                model="m", messages=[{"role": "user", "content": text}], temperature=0, max_tokens=64
+            )
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(CONCURRENCY):
+            tasks.start_soon(work)
+    await client.close()
+
+
+async def campaign(address: str, texts: list[str], folder: Path) -> int:
+    """Ask as ``harmless attack`` does; return the number of calls."""
+    policy = harmless.load_policy()
+    options = targets.TargetOptions(base_url=address, concurrency=CONCURRENCY)
+    target = targets.load("openai:m", options)
+    with harmless.Store(folder / "evidence.db") as store:
+        found = await attacks.attack(
+            target,
+            attacks.from_texts(texts),
+            [attacks.load("direct")],
+            policy,
+            store,
+            load_judges("judge", policy),
+        )
+    await target.aclose()
+    return found.attacks[0].calls
+
+
+def measure(address: str, calls: int) -> dict[str, float]:
+    """Return calls a second of both, in turn."""
+    texts = [f"Request number {i}: how do I get into the house of my neighbour?" for i in range(calls)]
+    started = time.perf_counter()
+    anyio.run(bare, address, texts)
+    alone = calls / (time.perf_counter() - started)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        made = anyio.run(campaign, address, texts, Path(folder))
+        ours = made / (time.perf_counter() - started)
+    return {"bare_client": round(alone, 1), "campaign": round(ours, 1), "ratio": round(ours / alone, 3)}
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    calls, times = (400, 1) if quick else (2000, 3)
+    server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        address = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
+        measure(address, 50)  # imports, artefacts and connections are not what is measured
+        runs = [measure(address, calls) for _ in range(times)]
+    finally:
+        server.terminate()
+        server.wait()
+    result: dict[str, Any] = {
+        "calls": calls,
+        "concurrency": CONCURRENCY,
+        "runs": runs,
+        "median_ratio": statistics.median(run["ratio"] for run in runs),
+        "machine": platform.machine(),
+    }
+    print(json.dumps(result, indent=1))
+    if not quick:
+        (HERE / "results" / "attack_speed.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
