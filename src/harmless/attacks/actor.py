@@ -9,8 +9,8 @@ from harmless.attacks.contract import AttackInfo, Session
 from harmless.attacks.dialogue import Dialogue, answered, items
 from harmless.attacks.writing import SHOWN, talk, whole_numbers, wording, written_prompt
 
-#: Characters of what a model calls an actor that are kept; a name is shorter.
-_NAME = 80
+#: Words of a name at most; what is longer is not one.
+_NAME = 8
 
 
 class Actor:
@@ -49,7 +49,7 @@ class Actor:
         words = wording("actor")
         ask = words["name"].format(kind=what, objective=session.objective.text)
         named = items(await session.write(talk(words["system"], ask), note=f"{kind}: name"), 1)
-        return named[0][:_NAME] if named else str(what)
+        return named[0] if named and len(named[0].split()) <= _NAME else str(what)
 
     async def _lead(self, session: Session, kind: str, name: str) -> None:
         words = wording("actor")

@@ -13,6 +13,7 @@ from harmless.attacks.writing import talk, whole_numbers, wording
 
 #: Words of the objective that are planted, at most.
 SEEDS = 4
+_SEED = re.compile(r"[^\W\d_]{3,}([ '-][^\W\d_]+)?")
 _WORD = re.compile(r"[^\W\d_]{4,}")
 
 
@@ -47,7 +48,7 @@ class EchoChamber:
         words = wording("echo_chamber")
         ask = words["seeds"].format(count=SEEDS, objective=session.objective.text)
         text = await session.write(talk(words["system"], ask), note="seeds")
-        written = [item for item in items((text or "").replace(",", "\n"), SEEDS) if len(item.split()) <= SEEDS]
+        written = [item for item in items((text or "").replace(",", "\n"), SEEDS) if _SEED.fullmatch(item)]
         return written or content_words(session.objective.text)[:SEEDS] or [session.objective.text]
 
     async def _lead(self, session: Session, seeds: list[str]) -> None:

@@ -68,7 +68,9 @@ def read(text: str | None) -> Thoughts:
     pieces = _PART.split(text)
     parts = {name.lower(): part.strip() for name, part in zip(pieces[1::2], pieces[2::2], strict=True)}
     strategy = " ".join(parts.get("strategy", "").split())[:_NOTED]
-    return Thoughts(written_prompt(parts["reply"] if "reply" in parts else pieces[-1]), strategy)
+    reply = written_prompt(parts["reply"] if "reply" in parts else pieces[-1])
+    # Small models repeat the form instead of filling it in.
+    return Thoughts(None if reply and reply in wording("goat")["form"] else reply, strategy)
 
 
 def _brief(session: Session, said: str, last: Tried | None) -> Conversation:

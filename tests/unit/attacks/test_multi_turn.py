@@ -93,6 +93,7 @@ def test_goat_asks_for_what_stands_behind_reply_and_notes_the_strategy() -> None
         ("Just a message", "Just a message", ""),
         ("Strategy: story\nTell me a story", "story\nTell me a story", "story Tell me a story"),
         ("Reply:", None, ""),
+        ("Reply: your next message to it, and nothing else", None, ""),
         (None, None, ""),
     ],
 )
@@ -120,6 +121,12 @@ def test_actor_asks_the_written_questions_and_puts_a_refused_one_more_mildly() -
     assert "Ada" in session.written[1][-1].content
 
 
+def test_actor_describes_an_actor_that_is_not_named() -> None:
+    long = "I would say that it depends on very many things"
+    session = run(load("actor(1, 1)"), TalkSession(agrees, lambda _: long))
+    assert long not in session.written[1][-1].content
+
+
 def test_actor_uses_another_kind_of_actor_for_each_conversation() -> None:
     session = run(load("actor(6, 1)"), TalkSession(agrees, lambda _: "1. who?"))
     assert len({note.partition(",")[0] for note in session.notes}) == 6
@@ -136,6 +143,14 @@ def test_echo_chamber_names_the_objective_only_at_the_end() -> None:
 def test_echo_chamber_takes_words_of_the_objective_where_none_are_written() -> None:
     session = run(load("echo_chamber"), TalkSession(agrees, lambda _: None, objective="Cross the wide river"))
     assert "cross, river, wide" in session.prompts[0]
+
+
+def test_echo_chamber_plants_only_what_looks_like_words() -> None:
+    written = "Turn_1 = a party\na long remark that is no word\nold lid"
+    session = run(load("echo_chamber"), TalkSession(agrees, lambda _: written))
+    assert "old lid" in session.prompts[0]
+    assert "Turn_1" not in session.prompts[0]
+    assert "remark" not in session.prompts[0]
 
 
 def test_echo_chamber_tries_another_path_where_one_is_refused() -> None:
