@@ -8,7 +8,7 @@ PYTHON ?= python3 python3.13 python3.12 python3.11
 RIGHT  := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-hf lint docs bench clean
+.PHONY: help demo test test-hf lint docs site bench clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -29,8 +29,11 @@ lint: $(VENV)/.dev ## ruff, mypy and the direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-docs: $(VENV)/.dev ## run every snippet of the documentation
+docs: site $(VENV)/.dev ## build the documentation into site/ and run every snippet in it
 	@$(BIN)/python -m pytest tests/test_docs.py
+
+site: $(VENV)/.docs ## build the documentation into site/; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.dev ## run the benchmarks in their quick form, see bench/README.md
 	@sed -n 's/.*`\([^`]*--quick\)`.*/\1/p' bench/README.md | while read -r each; do \
@@ -61,6 +64,11 @@ $(VENV)/.core: $(VENV)/.made pyproject.toml $(PINS)
 $(VENV)/.dev: $(VENV)/.core
 	@echo "Installing what the tests and linters need into $(VENV) ..."
 	@$(PIP) -c $(PINS) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.core
+	@echo "Installing what the documentation needs into $(VENV) ..."
+	@$(PIP) -c $(PINS) -e '.[docs]'
 	@touch $@
 
 $(VENV)/.hf: $(VENV)/.dev

@@ -1,7 +1,7 @@
-"""Every snippet of the documentation runs.
+"""Every snippet of the documentation runs, and the site that is made of it stands alone.
 
 The ``bash``, ``console`` and ``python`` blocks of a document run in order, in a folder of its own, so that one
-may use what an earlier one wrote; each is a test. CONTRIBUTING.md gets a copy of ``src`` to change. A comment
+may use what an earlier one wrote; each is a test. docs/extending.md gets a copy of ``src`` to change. A comment
 on the line above the fence says what is special about a block:
 
     <!-- no-test: REASON -->    it is not run
@@ -10,6 +10,9 @@ on the line above the fence says what is special about a block:
     <!-- append: NAME -->       ... the end of this file
 
 In a console block, lines that begin with ``$ `` are run, the others show what is printed (100 columns wide).
+What a model replies may differ by processor, so such output is shown and not compared.
+
+The site is built where mkdocs is installed (extra ``docs``: ``make docs``), and skipped elsewhere.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ from pathlib import Path
 
 import pytest
 
+import harmless
+from harmless.cli import COMMANDS
 from tests.conftest import ROOT
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -35,6 +40,9 @@ BLOCK = re.compile(
     re.M | re.S,
 )
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:|#)([^)#\s]+)")
+LOADED = re.compile(
+    r"""(?:<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)="?|url\(["']?)((?:https?:)?//[^"') >]+)"""
+)
 RUN = ("bash", "console", "python")
 TIMEOUT = 240  # seconds a block may take
 
@@ -70,7 +78,7 @@ def snippets(document: Path) -> Iterator[Snippet]:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Path]:
     """Return a folder for each document."""
     folders = {document: tmp_path_factory.mktemp(document.stem.lower()) for document in DOCUMENTS}
-    shutil.copytree(ROOT / "src", folders[ROOT / "CONTRIBUTING.md"] / "src")
+    shutil.copytree(ROOT / "src", folders[ROOT / "docs" / "extending.md"] / "src")
     return folders
 
 
@@ -149,3 +157,55 @@ def test_console_blocks_are_split_into_commands_and_what_they_print() -> None:
 )
 def test_output_is_compared_up_to_line_ends_and_dots(shown: str, printed: str, expected: bool) -> None:
     assert same(shown, printed) is expected
+
+
+# The site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the built site; a warning of the build is a failure."""
+    pytest.importorskip("mkdocs", reason="needs mkdocs: make docs")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    return folder
+
+
+def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
+    pages = [*site.rglob("*.html"), *site.rglob("*.css")]
+    assert len(pages) > 30
+    loaded = {
+        (page.name, found) for page in pages for found in LOADED.findall(page.read_text(encoding="utf-8"))
+    }
+    assert loaded == set()
+
+
+def test_marks_for_the_tests_are_not_shown_but_names_of_files_are(site: Path) -> None:
+    page = (site / "tutorial.html").read_text(encoding="utf-8")
+    assert '<span class="filename">mine.jsonl</span>' in page
+    assert [kind for kind in ("no-test", "check-output", "file:") if f"<!-- {kind}" in page] == []
+
+
+def test_the_reference_has_every_command_and_every_public_name(site: Path) -> None:
+    commands = (site / "reference" / "cli.html").read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if f'id="harmless-{name}"' not in commands] == []
+    names = (site / "reference" / "api" / "index.html").read_text(encoding="utf-8")
+    assert [name for name in harmless.__all__ if name[0] != "_" and f">{name}</a>" not in names] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "found"),
+    [
+        ('<script src="https://cdn.example/x.js">', ["https://cdn.example/x.js"]),
+        ('<link rel="stylesheet" href="//fonts.example/css">', ["//fonts.example/css"]),
+        ("@font-face { src: url(https://fonts.example/a.woff) }", ["https://fonts.example/a.woff"]),
+        ('<a href="https://example.org">elsewhere</a> <script src="../x.js">', []),
+    ],
+)
+def test_what_a_page_loads_is_told_from_what_it_links_to(page: str, found: list[str]) -> None:
+    assert LOADED.findall(page) == found

@@ -1,0 +1,48 @@
+"""What the site changes on its way from Markdown and docstrings to HTML; mkdocs and griffe call it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import griffe
+
+import harmless
+
+#: The marks of tests/test_docs.py: the name of a file becomes the title of its block, the others go.
+_FILE = re.compile(r"^<!-- (?:file|append): *(.*?) -->\n(```+\w+)", re.M)
+_MARK = re.compile(r"^<!-- (?:no-test|check-output|file|append)\b.*? -->\n", re.M)
+_NAMES = "<!-- public names -->"
+_ROLE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):`~?([^`]+)`")
+_LITERAL = re.compile(r"::(?=\n\n {4})")
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Show readers the name of a file that a snippet writes, and no mark for the tests; list public names."""
+    markdown = _MARK.sub("", _FILE.sub(r'\2 title="\1"', markdown))
+    return markdown.replace(_NAMES, public_names()) if _NAMES in markdown else markdown
+
+
+def public_names() -> str:
+    """Return a table of what ``harmless`` exports, each name with a link to where it is described."""
+    rows = ["| `harmless.` | is |", "| --- | --- |"]
+    for name, (module, attribute) in sorted(harmless._WHERE.items()):
+        value = getattr(harmless, name)
+        alias = not (inspect.isclass(value) or inspect.isroutine(value))
+        summary = f"`{value}`" if alias else (inspect.getdoc(value) or "").partition("\n")[0]
+        rows.append(f"| [{name}][{module}.{attribute}] | {_plain(summary)} |")
+    return "\n".join(rows)
+
+
+class Roles(griffe.Extension):
+    """Turns Sphinx's roles and literal blocks in docstrings into Markdown."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Rewrite the docstring of one object."""
+        if obj.docstring:
+            obj.docstring.value = _plain(obj.docstring.value)
+
+
+def _plain(docstring: str) -> str:
+    return _LITERAL.sub(":", _ROLE.sub(r"`\1`", docstring))
