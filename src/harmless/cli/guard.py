@@ -16,6 +16,7 @@ from harmless.cli.console import err, print_json
 from harmless.cli.console import out as console
 
 guard = App(name="guard", help="List guards, judge files with them, train them.", help_format="markdown")
+guard.command("harmless.cli.guard_bench:bench", name="bench")
 
 
 @guard.command(name="list")

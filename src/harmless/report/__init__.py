@@ -2,6 +2,7 @@
 
 from harmless.report.build import build
 from harmless.report.documents import ComparisonDocument, check_document, comparison_document
+from harmless.report.guard_bench import bench_document, render_bench, write_bench
 from harmless.report.model import Example, PolicyCheck, Report
 from harmless.report.page import render_html
 from harmless.report.schema import schema
@@ -12,12 +13,15 @@ __all__ = [
     "Example",
     "PolicyCheck",
     "Report",
+    "bench_document",
     "build",
     "check_document",
     "comparison_document",
+    "render_bench",
     "render_html",
     "render_json",
     "report_document",
     "schema",
     "write",
+    "write_bench",
 ]

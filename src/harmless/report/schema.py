@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from harmless.check import Summary
 from harmless.errors import UnknownNameError
+from harmless.guards.bench import Bench
 from harmless.report.documents import ComparisonDocument
 from harmless.report.model import Report
 
@@ -22,12 +23,13 @@ DOCUMENTS: Mapping[str, type[BaseModel]] = {
     "summary": Summary,
     "comparison": ComparisonDocument,
     "report": Report,
+    "guard_bench": Bench,
 }
 """Name of the schema -> model of the document."""
 
 
 def schema(name: str) -> dict[str, Any]:
-    """Return the schema of ``summary`` (check, show), ``comparison`` (compare) or ``report``."""
+    """Return a schema: ``summary`` (check, show), ``comparison`` (compare), ``report``, ``guard_bench``."""
     if name not in DOCUMENTS:
         raise UnknownNameError("schema", name, DOCUMENTS)
     file = resources.files("harmless.report") / "schemas" / f"{name}.schema.json"

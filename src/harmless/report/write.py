@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from harmless.errors import UnknownNameError, UsageError
+from harmless.errors import UnknownNameError
 from harmless.evidence import Store
 from harmless.report.build import build
+from harmless.report.files import replace
 from harmless.report.model import Report
 from harmless.report.page import render_html
 
@@ -50,23 +49,4 @@ def write(
         if name not in FORMATS:
             raise UnknownNameError("report format", name, FORMATS)
     report = build(store, run, before=before)
-    return _replace(Path(out), {f"report.{name}": FORMATS[name](report) for name in formats})
-
-
-def _replace(folder: Path, files: Mapping[str, str]) -> list[Path]:
-    parts = {folder / name: folder / f".{name}.{os.getpid()}.part" for name in files}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, part in parts.items():
-            part.write_text(files[path.name], encoding="utf-8", errors="backslashreplace", newline="\n")
-        for path, part in parts.items():
-            part.replace(path)
-    except OSError as error:
-        for part in parts.values():
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-        raise UsageError(
-            f"The report cannot be written to {folder}: {error.strerror or error}.",
-            "Free some space or choose another --out.",
-        ) from error
-    return list(parts)
+    return replace(Path(out), {f"report.{name}": FORMATS[name](report) for name in formats})

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import anyio
 import pytest
 
+from harmless.check import load_policy
 from harmless.evidence import Store
+from harmless.guards.bench import Bench, Log, Rows, Settings, bench, load_rows
 from harmless.report import Report, build, render_html
 from tests import reports
 
@@ -32,3 +35,14 @@ def one(store: Store) -> Report:
 @pytest.fixture(scope="session")
 def page(two: Report) -> str:
     return render_html(two)
+
+
+@pytest.fixture(scope="session")
+def bench_rows() -> Rows:
+    return load_rows("twins").limited(60)
+
+
+@pytest.fixture(scope="session")
+def guard_bench(bench_rows: Rows) -> Bench:
+    guards, settings = ["rules", "embedded", "judge"], Settings(resamples=100, robust=8)
+    return anyio.run(bench, guards, bench_rows, load_policy(), settings, Log())

@@ -10,14 +10,23 @@ import pytest
 from harmless.check import compare, grade
 from harmless.errors import UnknownNameError
 from harmless.evidence import Store
-from harmless.report import Report, check_document, comparison_document, report_document, schema
+from harmless.guards.bench import Bench
+from harmless.report import (
+    Report,
+    bench_document,
+    check_document,
+    comparison_document,
+    report_document,
+    schema,
+)
 from harmless.report.schema import DOCUMENTS, generate, write_all
 from tests import reports
 
 
 @pytest.fixture(scope="module")
-def documents(store: Store, two: Report) -> dict[str, dict[str, Any]]:
+def documents(store: Store, two: Report, guard_bench: Bench) -> dict[str, dict[str, Any]]:
     return {
+        "guard_bench": bench_document(guard_bench),
         "summary": check_document(grade(store, store.run(reports.BEFORE))),
         "comparison": comparison_document(compare(store, reports.BEFORE, reports.AFTER)),
         "report": report_document(two),
@@ -51,7 +60,7 @@ def test_a_document_with_a_field_too_few_or_too_many_does_not_fit(
     validator = jsonschema.Draft202012Validator(schema(name))
     document = dict(documents[name])
     assert not validator.is_valid({**document, "surprise": 1})
-    document.pop("finding" if name == "report" else "unsafe")
+    document.pop({"report": "finding", "guard_bench": "data"}.get(name, "unsafe"))
     assert not validator.is_valid(document)
 
 

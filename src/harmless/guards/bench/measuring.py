@@ -124,7 +124,7 @@ def slices(found: Verdicts, settings: Settings) -> tuple[tuple[Slice, ...], tupl
     """
     by_hazard = [
         _slice(found, key, name, level, rows, settings)
-        for (key, name, level), rows in _by(found, _keys(settings.taxonomy))
+        for (key, name, level), rows in _by(found, keys_of(settings.taxonomy))
     ]
     by_source = [
         _slice(found, key, name, level, rows, settings)
@@ -252,7 +252,8 @@ def _natural(key: str) -> tuple[str, int]:
     return head, int(key[len(head) :] or 0)
 
 
-def _keys(id: str) -> Callable[[Labelled], Sequence[Key]]:
+def keys_of(id: str) -> Callable[[Labelled], Sequence[Key]]:
+    """Return what gives a row's (key, name, level) in a taxonomy; UnknownNameError or UsageError if it has none."""
     spine = taxonomy.load()
     if id == taxonomy.SPINE:
         return lambda row: (

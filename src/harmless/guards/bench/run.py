@@ -67,6 +67,7 @@ async def bench(
         UnknownNameError, UsageError, MissingExtraError: of :func:`harmless.guards.load`, before any guard is
             asked.
     """
+    measuring.keys_of(settings.taxonomy)  # a mistake is told before guards are asked
     loaded: dict[str, Guard | UnreachableError] = {spec: _loaded(spec, policy) for spec in dict.fromkeys(specs)}
     results, said = [], dict[str, Verdicts]()
     for spec, guard in loaded.items():
