@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import anyio
 from cyclopts import App, Parameter
@@ -14,6 +14,9 @@ from rich.table import Table
 from harmless import guards
 from harmless.cli.console import err, print_json
 from harmless.cli.console import out as console
+
+if TYPE_CHECKING:
+    from harmless.guards.train import TrainReport
 
 guard = App(name="guard", help="List guards, judge files with them, train them.", help_format="markdown")
 guard.command("harmless.cli.guard_bench:bench", name="bench")
@@ -77,28 +80,51 @@ def train(
     *,
     out: Path,
     data: Path | None = None,
+    tier: Literal[1, 2] = 1,
     seeds: Annotated[tuple[int, ...], Parameter(consume_multiple=True)] = (0, 1, 2),
+    evaluation: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = (),
     json: bool = False,
 ) -> None:
     """Train the guards that the package ships, from public data, and measure them.
 
+    Rows that are in a built-in suite or in a file of --evaluation, exactly or nearly, are left out.
+
     Args:
         out: folder for the artefacts.
         data: folder with the data files; without it the sets are loaded by their public ids.
-        seeds: the first one's models are written, all are measured.
+        tier: 1 for `embedded`, `refusal` and `judge`; 2 for `encoder`, which takes torch and half an hour.
+        seeds: the first one's models are written, all are measured; tier 2 takes the first only.
+        evaluation: suites to be measured on later (`prompt` and `expect`), besides the built-in ones.
         json: print one JSON document instead of a table.
     """
-    from harmless.guards.train import train as run_training
-
-    report = run_training(out, data=data, seeds=seeds, progress=lambda step: err.print(f"  {step}"))
+    report = _trained(out, data, tier, seeds, evaluation)
     summary = report.summary()
     if json:
         metrics = {name: {"mean": mean, "deviation": spread} for name, (mean, spread) in summary.items()}
         print_json({"out": str(out), "files": [str(path) for path in report.files], "metrics": metrics})
         return
-    table = Table("metric", "mean", "deviation", title=f"{len(seeds)} seeds", box=None, pad_edge=False)
+    table = Table(
+        "metric", "mean", "deviation", title=f"{len(seeds) if tier == 1 else 1} seeds", box=None, pad_edge=False
+    )
     for name, (mean, spread) in summary.items():
         table.add_row(name, f"{mean:.4g}", f"{spread:.2g}")
     console.print(table)
     for path in report.files:
         err.print(f"Wrote {path}")
+
+
+def _trained(
+    out: Path, data: Path | None, tier: int, seeds: tuple[int, ...], evaluation: tuple[Path, ...]
+) -> TrainReport:
+    def progress(step: str) -> None:
+        err.print(f"  {step}")
+
+    if tier == 1:
+        from harmless.guards.train import train
+
+        return train(out, data=data, seeds=seeds, evaluations=evaluation, progress=progress)
+    from harmless.guards.train.encoder import train as train_encoder
+    from harmless.guards.train.finetune import Tuning
+
+    tuning = Tuning(seed=seeds[0]) if seeds else Tuning()
+    return train_encoder(out, data=data, tuning=tuning, evaluations=evaluation, progress=progress)

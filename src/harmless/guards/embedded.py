@@ -72,7 +72,7 @@ class EmbeddedGuard:
         return [
             Verdict(outcome=Outcome.SAFE, score=chance)
             if chance < threshold
-            else self._flagged(exchange, chance)
+            else self.flagged(exchange, chance)
             for exchange, chance in zip(exchanges, chances.tolist(), strict=True)
         ]
 
@@ -89,18 +89,30 @@ class EmbeddedGuard:
         wanted = float(self._artefacts["prompt"].metadata["threshold"])
         return sigmoid(total + weights["bias"] + _logit(wanted) - _logit(own))
 
-    def _flagged(self, exchange: Exchange, chance: float) -> Verdict:
+    def prompt_scores(self, prompts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the (prompts,) log-odds of harm, not calibrated, cut to +-``LIMIT``."""
+        return np.clip(self._model("prompt").scores([hashed(prompts)])[:, 0], -LIMIT, LIMIT)
+
+    def flagged(
+        self, exchange: Exchange, chance: float, *, rule: str = "embedded", words: bool = True
+    ) -> Verdict:
+        """Return the verdict on an exchange that ``rule`` finds unsafe: likely domain and driving words.
+
+        Without ``words`` the finding is the whole text.
+        """
         text = exchange.prompt if exchange.reply is None else exchange.reply
         domain, likely = self._domain(text)
-        found = self._driving_words(text, exchange.reply is not None) or [(0, len(text))]
+        driving = self._driving_words(text, exchange.reply is not None) if words else []
+        found = driving or [(0, len(text))]
         return Verdict(
             outcome=Outcome.UNSAFE,
             score=chance,
             findings=tuple(
-                Finding(hazard=f"salad.d.{domain}", rule="embedded", span=span, score=chance) for span in found
+                Finding(hazard=f"salad.d.{domain}", rule=rule, span=span, score=chance) for span in found
             ),
             labels={domain: likely},
-            reason=f"likely {domain}; driven by: {', '.join(text[start:end] for start, end in found)[:120]}",
+            reason=f"likely {domain}"
+            + (f"; driven by: {', '.join(text[start:end] for start, end in found)[:120]}" if words else ""),
         )
 
     def _domain(self, text: str) -> tuple[str, float]:

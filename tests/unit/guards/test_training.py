@@ -307,7 +307,7 @@ def test_an_artefact_of_another_format_is_refused(tmp_path: Path) -> None:
 def test_our_own_rows_are_free_and_the_short_ones_benign() -> None:
     found = own.prompts(np.random.default_rng(0))
     assert {row.licence for row in found} == {"Apache-2.0"}
-    assert not [row.prompt for row in found if row.unsafe and len(row.prompt) < 15 and row.source == "own"]
+    assert not [row.prompt for row in found if row.unsafe and len(row.prompt) < 15 and row.source != own.PAIRS]
 
 
 def test_a_contrast_pair_gives_one_row_of_each_side_with_the_domain_of_its_hazard() -> None:

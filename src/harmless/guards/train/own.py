@@ -15,8 +15,8 @@ from harmless import taxonomy
 from harmless.guards.train.rows import Row
 
 LICENCE = "Apache-2.0"
-PAIRS = "own pairs"
-"""The source of the rows of contrast pairs; that of the other prompts is ``own``."""
+ORDINARY, FRAMES, PAIRS = "own", "own frames", "own pairs"
+"""Sources: ordinary prompts; acts in a frame that decides whether they are harmful; contrast pairs."""
 
 Phrases: TypeAlias = Mapping[str, Sequence[str]]
 """The lists of ``own/replies.yaml`` that constructed replies are made of."""
@@ -38,10 +38,11 @@ def prompts(rng: np.random.Generator) -> list[Row]:
     for pattern in ordinary["patterns"]:
         for topic in _some(topics, 20, rng):
             benign.append(_capital(pattern.format(t=topic, u=_some(topics, 1, rng)[0])))
-    benign += [frame.format(a=act) for act in acts for frame in _some(contrast["benign_frames"], 8, rng)]
+    frames = [frame.format(a=act) for act in acts for frame in _some(contrast["benign_frames"], 8, rng)]
     harmful = [frame.format(a=act) for act in acts for frame in _some(contrast["harmful_frames"], 6, rng)]
-    made = [(text, False) for text in benign] + [(text, True) for text in harmful]
-    return [Row(text, unsafe=unsafe, source="own", licence=LICENCE) for text, unsafe in made] + pairs()
+    made = [(text, False, ORDINARY) for text in benign] + [(text, False, FRAMES) for text in frames]
+    made += [(text, True, FRAMES) for text in harmful]
+    return [Row(text, unsafe=unsafe, source=source, licence=LICENCE) for text, unsafe, source in made] + pairs()
 
 
 def pairs() -> list[Row]:

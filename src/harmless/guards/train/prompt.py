@@ -19,7 +19,7 @@ from harmless.guards.train.rows import Row, Rows
 DOMAINS = ("O1", "O2", "O3", "O4", "O5", "O6")
 MIXED = ("WildGuard train", "Aegis train", own.PAIRS)
 """Sets that hold both sides in like words; of the others the style alone gives the label away."""
-WEIGHTS = {"own": 2.0, own.PAIRS: 2.0, "WildGuard train": 1.0, "Aegis train": 1.0}
+WEIGHTS = {own.ORDINARY: 2.0, own.FRAMES: 2.0, own.PAIRS: 2.0, "WildGuard train": 1.0, "Aegis train": 1.0}
 PLAIN_WEIGHT = 0.4
 MAX_FALSE_POSITIVES = 0.02
 FOLDS = 5
@@ -110,12 +110,12 @@ def calibrate(data: PromptRows, scores: NDArray[np.float64]) -> tuple[list[float
     chance = sigmoid(scores * slope[0] + bias)
     least = float(np.quantile(chance[plain], 1 - MAX_FALSE_POSITIVES))
     grid = [t for t in np.arange(0.2, 0.95, 0.01) if t >= least] or [least]
-    best = max(grid, key=lambda t: _f1(data.labels[mixed], chance[mixed] >= t))
+    best = max(grid, key=lambda t: f1(data.labels[mixed], chance[mixed] >= t))
     wild = data.sources == "WildGuard train"
     metrics = {
         "auroc_wildguard": auroc(data.labels[wild], scores[wild]),
         "auroc_all": auroc(data.labels, scores),
-        "f1_mixed": _f1(data.labels[mixed], chance[mixed] >= best),
+        "f1_mixed": f1(data.labels[mixed], chance[mixed] >= best),
         "false_positives_plain": float((chance[plain] >= best).mean()),
         "recall_plain": float((chance[~mixed & (data.labels == 1)] >= best).mean()),
     }
@@ -145,6 +145,7 @@ def fit_domains(rows: Rows, seed: int) -> tuple[LinearModel, dict[str, float]]:
     return on(np.arange(len(texts))), quality
 
 
-def _f1(labels: NDArray[np.int64], flagged: NDArray[np.bool_]) -> float:
+def f1(labels: NDArray[np.int64], flagged: NDArray[np.bool_]) -> float:
+    """Return the harmonic mean of precision and recall."""
     hit = float((flagged & (labels == 1)).sum())
     return 2 * hit / max(float(flagged.sum() + (labels == 1).sum()), 1.0)

@@ -70,7 +70,7 @@ def train(
         raise UsageError("Training needs at least one seed.", "Pass for example --seeds 0 1 2.")
     progress("loading rows")
     suites = contamination.suites(evaluations)
-    rows = contamination.cleaned(_sampled(load(data), sample), suites)
+    rows = contamination.cleaned(sampled(load(data), sample), suites)
     for name in ("guard_train", "choices", "replies"):
         if len({row.unsafe for row in rows.by_source[name]}) < 2:
             raise UsageError(f"The source '{name}' holds no pair of safe and unsafe rows.", "Give it by path.")
@@ -163,7 +163,8 @@ def labelled(rows: Rows, prompts: prompt.PromptRows, model: LinearModel) -> Repl
     return Replies(rated, further, benign, short, model)
 
 
-def _sampled(rows: Rows, sample: int | None) -> Rows:
+def sampled(rows: Rows, sample: int | None) -> Rows:
+    """Return at most ``sample`` rows of every source, spread over it; all if None."""
     if sample is None:
         return rows
 

@@ -1,0 +1,193 @@
+"""Train tier 2: fine-tune the encoder, write it as static int8, fix thresholds on rows that it has not seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmless.guards import bert
+from harmless.guards.bert import Encoder
+from harmless.guards.features import hashed
+from harmless.guards.linear import sigmoid
+from harmless.guards.signals import LIMIT
+from harmless.guards.train import contamination, own, prompt
+from harmless.guards.train.finetune import PACKAGE, Tuned, Tuning, finetune
+from harmless.guards.train.fit import auroc, logistic
+from harmless.guards.train.groups import folds
+from harmless.guards.train.prompt import MIXED, PromptRows
+from harmless.guards.train.rows import Rows, load
+from harmless.guards.train.run import TrainReport, sampled
+
+NAME = "encoder"
+FOLDS = 6
+CALIBRATION = 400
+ORDINARY = (own.ORDINARY, "Self-Instruct seeds", "deepset/prompt-injections")
+SHORT = 25
+MAX_FALSE_POSITIVES, MAX_SHORT = 0.02, 0.01
+GRID = np.arange(0.1, 0.96, 0.005)
+
+
+def train(
+    out: Path,
+    *,
+    data: Path | None = None,
+    tuning: Tuning | None = None,
+    sample: int | None = None,
+    evaluations: Sequence[Path] = (),
+    progress: Callable[[str], None] = lambda step: None,
+) -> TrainReport:
+    """Train the encoder of prompts and write its artefact to ``out``.
+
+    One group of near-duplicates in ``FOLDS`` is set aside; calibration and thresholds come from there.
+
+    Args:
+        out: folder for the files that :func:`harmless.guards.bert.files` names; made if it is missing.
+        data: folder with the files that ``sources.yaml`` names, or None to load the sets by their public ids.
+        tuning: passes, learning rate and so on; its seed is that of folds and order too.
+        sample: at most this many rows a source (for tests); None for all.
+        evaluations: files with prompts to be measured on, besides the built-in suites.
+        progress: called with one line now and then.
+
+    Raises:
+        BadFileError: a file of ``data`` is missing or malformed.
+        MissingExtraError: torch, transformers, onnx or scikit-learn is not installed.
+        UsageError: the package with the encoder is not installed.
+    """
+    tuning = tuning or Tuning()
+    progress("loading rows")
+    suites = contamination.suites(evaluations)
+    rows = contamination.cleaned(sampled(load(data), sample), suites)
+    rng = np.random.default_rng(tuning.seed)
+    prompts = prompt.collect(rows, rng, suites)
+    rows.left_out[contamination.REASON] += prompts.left_out
+    held = folds(prompts.groups, FOLDS, rng) == 0
+    split = _Split(prompts, np.flatnonzero(~held), np.flatnonzero(held))
+    tuned = finetune(split.texts(split.train), split.labels(split.train), _even(split), tuning, progress)
+    progress("quantising")
+    network = tuned.onnx(split.texts(rng.permutation(split.train)[:CALIBRATION]))
+    made = bert.parse(NAME, network, _tokens(tuned), json.dumps(_about(tuned)).encode())
+    progress("thresholds")
+    notes, metrics = _fitted(split, made, tuned)
+    metrics["megabytes"] = round(len(network) / 1e6, 2)
+    files = _write(out, made, _about(tuned) | notes | _origin(rows, metrics))
+    counts = {name: len(found) for name, found in rows.by_source.items()}
+    return TrainReport({k: [v] for k, v in metrics.items()}, files, counts, dict(rows.left_out))
+
+
+@dataclass(frozen=True)
+class _Split:
+    data: PromptRows
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+    def texts(self, index: NDArray[np.int64]) -> list[str]:
+        return [self.data.rows[i].prompt for i in index]
+
+    def labels(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.data.labels[index]
+
+
+def _even(split: _Split) -> NDArray[np.float64]:
+    weights = split.data.weights[split.train]
+    return np.asarray(weights / weights.mean())
+
+
+def _fitted(split: _Split, made: Encoder, tuned: Tuned) -> tuple[dict[str, Any], dict[str, float]]:
+    """Return calibration and threshold of the encoder alone and with tier 1, and what was measured."""
+    texts, labels = split.texts(split.test), split.labels(split.test)
+    sources = split.data.sources[split.test]
+    second = made.scores(texts)
+    exact = bert.parse(NAME, tuned.onnx([]), made.tokens, json.dumps(made.metadata).encode()).scores(texts)
+    linear = prompt.fit_harm(split.data, split.train, tuned.tuning.seed)
+    first = np.clip(linear.scores([hashed(texts)])[:, 0], -LIMIT, LIMIT)
+    slopes = [logistic(scores[:, None], labels) for scores in (second, first)]
+    (a, a0), (b, b0) = ((float(slope[0]), bias) for slope, bias in slopes)
+    alone = {"encoder": a, "bias": a0}
+    both = {"encoder": a / 2, "prompt": b / 2, "bias": (a0 + b0) / 2}
+    short = np.array([len(text) <= SHORT for text in texts])
+    metrics = {"auroc_float32": auroc(labels, exact), "auroc_int8": auroc(labels, second)}
+    for name, fitted, chance in (
+        ("tier1", {}, sigmoid(b * first + b0)),
+        ("alone", alone, sigmoid(a * second + a0)),
+        ("both", both, sigmoid((a * second + a0 + b * first + b0) / 2)),
+    ):
+        fitted["threshold"], found = chosen(chance, labels, sources, short)
+        metrics |= {f"{name}_{metric}": value for metric, value in found.items()}
+    return {"alone": alone, "both": both}, metrics
+
+
+def chosen(
+    chance: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    sources: NDArray[np.str_],
+    short: NDArray[np.bool_],
+) -> tuple[float, dict[str, float]]:
+    """Return the threshold, and what it gives.
+
+    It is the one with the best F1, averaged over the mixed sets, among those that flag at most
+    ``MAX_FALSE_POSITIVES`` of the ordinary benign rows and at most ``MAX_SHORT`` of the short ones.
+
+    Args:
+        chance: (rows,) probabilities of harm from a model that has not seen the rows.
+        labels: (rows,) 1 where harmful.
+        sources: (rows,) where they come from.
+        short: (rows,) whether they have at most ``SHORT`` characters.
+    """
+    ordinary = np.isin(sources, ORDINARY) & (labels == 0)
+    mixed = [sources == name for name in MIXED if (sources == name).any()]
+
+    def flagged(rows: NDArray[np.bool_], least: float) -> float:
+        return float((chance[rows] >= least).mean()) if rows.any() else 0.0
+
+    def f1(least: float) -> float:
+        return float(np.mean([prompt.f1(labels[rows], chance[rows] >= least) for rows in mixed] or [0.0]))
+
+    allowed = [
+        least
+        for least in GRID
+        if flagged(ordinary, least) <= MAX_FALSE_POSITIVES and flagged(ordinary & short, least) <= MAX_SHORT
+    ]
+    best = round(float(max(allowed or GRID[-1:], key=f1)), 3)
+    plain = ~np.isin(sources, MIXED) & (labels == 1)
+    found = {"f1_mixed": f1(best), "false_positives": flagged(ordinary, best)}
+    found |= {"false_positives_short": flagged(ordinary & short, best), "recall_plain": flagged(plain, best)}
+    names = [name for name in MIXED if len(set(labels[sources == name])) == 2]
+    found |= {f"auroc_{name}": auroc(labels[sources == name], chance[sources == name]) for name in names}
+    return best, found
+
+
+def _about(tuned: Tuned) -> dict[str, Any]:
+    return {
+        "format": bert.FORMAT,
+        "name": NAME,
+        "licence": "Apache-2.0",
+        "base": f"all-MiniLM-L6-v2 (Apache-2.0) as in {PACKAGE}",
+        "longest": tuned.tuning.longest,
+        "tuning": asdict(tuned.tuning),
+    }
+
+
+def _origin(rows: Rows, metrics: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "data": {"digests": rows.digests, "licences": rows.licences, "left_out": dict(rows.left_out)},
+        "metrics": {name: round(value, 4) for name, value in metrics.items()},
+    }
+
+
+def _tokens(tuned: Tuned) -> bytes:
+    return f"{tuned.tokenizer.to_str()}\n".encode()
+
+
+def _write(out: Path, made: Encoder, metadata: Mapping[str, Any]) -> tuple[Path, ...]:
+    out.mkdir(parents=True, exist_ok=True)
+    described = json.dumps(metadata, indent=1, sort_keys=True) + "\n"
+    paths = tuple(out / name for name in bert.files(NAME))
+    for path, content in zip(paths, (made.network, made.tokens, described.encode()), strict=True):
+        path.write_bytes(content)
+    return paths
