@@ -79,7 +79,7 @@ def attack(
         raise UsageError("Which target?", "Name one that you may attack: harmless attack embedded.")
     rules = load_policy(policy)
     chosen = [attacks.load(spec) for spec in attack or USUAL]
-    aims = _objectives(objective, objectives, hazard, limit, asking.seed)
+    aims = chosen_objectives(objective, objectives, hazard, limit, asking.seed)
     judges = load_judges(judge, rules)
     asked = asking.target(target, rules)
     needs = any(each.info.attacker for each in chosen)
@@ -113,9 +113,10 @@ def attack(
         out.print(f"  [dim]reply:[/] {escape(each.reply)}")
 
 
-def _objectives(
+def chosen_objectives(
     texts: Sequence[str], file: Path | None, hazards: Sequence[str], limit: int | None, seed: int
 ) -> list[Prompt]:
+    """Return what is to be reached: what the user gives, else the built-in objectives."""
     from harmless import attacks
 
     if (texts or file) and hazards:

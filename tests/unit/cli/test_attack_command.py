@@ -105,3 +105,21 @@ def test_wrong_use_is_told(
     given = [target if each == "TARGET" else each for each in arguments]
     assert run(tmp_path, "attack", *given) == 2
     assert told in capsys.readouterr().err
+
+
+def test_defences_are_compared(tmp_path: Path, target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["defend", target, "--objective", "Rob a bank", "--attack", "direct", "--benign", "4"]
+    assert run(tmp_path, *command, "--defence", "in_context", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["defence"] for row in found["rows"]] == ["none", "in_context"]
+    assert set(found["rows"][0]["success"]) == {"direct"}
+    assert found["rows"][1]["over_refusal"]["n"] == found["benign"] > 0
+    assert run(tmp_path, *command, "--defence", "in_context") == 0
+    assert "in_context" in capsys.readouterr().out
+
+
+def test_without_a_target_the_defences_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["defend", "--json"])
+    names = [each["name"] for each in json.loads(capsys.readouterr().out)["defences"]]
+    assert {"self_reminder", "smooth_llm", "erase_and_check"} <= set(names)
