@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
+from importlib import import_module
+from typing import Any
 
 import anyio
 from anyio.to_thread import run_sync
@@ -91,6 +93,17 @@ def arguments(guard: str, given: Sequence[str], options: Collection[str]) -> tup
         if equals:
             named[name] = value
     return words, named
+
+
+def third_party(guard: str, package: str, module: str) -> Any:
+    """Return a module of a package that no extra of ours brings; UsageError if it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise UsageError(
+            f"Guard '{guard}' needs the package {package}: {error}.",
+            f"Run: pip install {package} (in an environment of its own, if it wants other versions than we do).",
+        ) from error
 
 
 def number(guard: str, option: str, value: str, least: float = 0.0, most: float = 1.0) -> float:
