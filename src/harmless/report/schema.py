@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from harmless.check import Summary
 from harmless.errors import UnknownNameError
 from harmless.guards.bench import Bench
+from harmless.guards.bench.case_study import CaseStudy
 from harmless.report.documents import ComparisonDocument
 from harmless.report.model import Report
 
@@ -24,12 +25,13 @@ DOCUMENTS: Mapping[str, type[BaseModel]] = {
     "comparison": ComparisonDocument,
     "report": Report,
     "guard_bench": Bench,
+    "case_study": CaseStudy,
 }
 """Name of the schema -> model of the document."""
 
 
 def schema(name: str) -> dict[str, Any]:
-    """Return a schema: ``summary`` (check, show), ``comparison`` (compare), ``report``, ``guard_bench``."""
+    """Return a schema: ``summary`` (check, show), ``comparison`` (compare), ``report``, ..."""
     if name not in DOCUMENTS:
         raise UnknownNameError("schema", name, DOCUMENTS)
     file = resources.files("harmless.report") / "schemas" / f"{name}.schema.json"

@@ -80,3 +80,35 @@ def test_a_mistake_is_one_clear_message(
 ) -> None:
     assert harmless("guard", "bench", *arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_case_study_prints_our_table_beside_the_published_ranges(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("swear.txt").write_text("darn\ndrat\nheck\n")
+    asked = ("guard", "case-study", "--guard", "rules", "--profanity", "swear.txt", "--size", "20")
+    assert harmless(*asked) == 0
+    printed = capsys.readouterr()
+    for part in (
+        "3 profanity, 17 unsafe, 20 benign",
+        "published, all",
+        "0.49–0.90",
+        "0.43–3.56 s",
+        "not known",
+    ):
+        assert part in printed.out
+    assert "Wrote harmless-case-study/bench.html" in printed.err
+    assert harmless(*asked, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["published"]["measures"]["f1"] == {"low": 0.6, "high": 0.89}
+    assert found["bench"]["guards"][0]["counts"]["unsafe"] == 20
+    assert any("Published" in note for note in found["bench"]["notes"])
+
+
+def test_a_validator_out_of_reach_is_so_in_the_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    dead = "llama_guard_3(openai:m, base_url=http://127.0.0.1:9/v1)"
+    assert harmless("guard", "case-study", "--guard", dead, "--guard", "rules", "--size", "2") == 3
+    assert "out of reach" in capsys.readouterr().out

@@ -11,6 +11,7 @@ from harmless.check import compare, grade
 from harmless.errors import UnknownNameError
 from harmless.evidence import Store
 from harmless.guards.bench import Bench
+from harmless.guards.bench.case_study import CaseStudy, case_study_rows, published
 from harmless.report import (
     Report,
     bench_document,
@@ -27,6 +28,9 @@ from tests import reports
 def documents(store: Store, two: Report, guard_bench: Bench) -> dict[str, dict[str, Any]]:
     return {
         "guard_bench": bench_document(guard_bench),
+        "case_study": CaseStudy(
+            parts=case_study_rows({}, size=4)[1], published=published(), bench=guard_bench, notes=()
+        ).model_dump(mode="json"),
         "summary": check_document(grade(store, store.run(reports.BEFORE))),
         "comparison": comparison_document(compare(store, reports.BEFORE, reports.AFTER)),
         "report": report_document(two),
@@ -60,7 +64,7 @@ def test_a_document_with_a_field_too_few_or_too_many_does_not_fit(
     validator = jsonschema.Draft202012Validator(schema(name))
     document = dict(documents[name])
     assert not validator.is_valid({**document, "surprise": 1})
-    document.pop({"report": "finding", "guard_bench": "data"}.get(name, "unsafe"))
+    document.pop({"report": "finding", "guard_bench": "data", "case_study": "bench"}.get(name, "unsafe"))
     assert not validator.is_valid(document)
 
 

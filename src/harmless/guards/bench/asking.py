@@ -187,7 +187,8 @@ def _quantiles(seconds: Sequence[float], rows: int) -> Quantiles | None:
     if not seconds:
         return None
     p50, p95, p99 = (float(each) for each in np.quantile(seconds, [0.5, 0.95, 0.99]))
-    return Quantiles(n=len(seconds), rows=rows, p50=p50, p95=p95, p99=p99)
+    mean = float(np.mean(seconds))
+    return Quantiles(n=len(seconds), rows=rows, mean=mean, p50=p50, p95=p95, p99=p99)
 
 
 def _failed(verdict: Verdict) -> bool:

@@ -253,7 +253,7 @@ def _natural(key: str) -> tuple[str, int]:
 
 
 def keys_of(id: str) -> Callable[[Labelled], Sequence[Key]]:
-    """Return what gives a row's (key, name, level) in a taxonomy; UnknownNameError or UsageError if it has none."""
+    """Return what gives a row its (key, name, level) in a taxonomy; UnknownNameError, UsageError if none."""
     spine = taxonomy.load()
     if id == taxonomy.SPINE:
         return lambda row: (

@@ -57,10 +57,11 @@ class Slice(Model):
 
 
 class Quantiles(Model):
-    """Seconds a call took: median, 95th and 99th percentile of ``n`` calls of ``rows`` rows each."""
+    """Seconds a call took: mean, median, 95th and 99th percentile of ``n`` calls of ``rows`` rows each."""
 
     n: int
     rows: int
+    mean: float
     p50: float
     p95: float
     p99: float
