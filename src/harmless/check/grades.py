@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
 from harmless.check import metrics
+from harmless.check.caveats import SHARED_PARTS, of_prompts
 from harmless.check.early import BENIGN, EarlyStop, band_of
 from harmless.check.groups import grouped
 from harmless.check.observed import Observed, Row, observe
@@ -14,11 +15,6 @@ from harmless.check.summary import Breakdown, Cell, Part, Rate, Summary
 from harmless.core import Expect, Policy
 from harmless.evidence import RunRecord, Store
 from harmless.stats import Corrected, ErrorRates, Interval, rogan_gladen
-
-SHARED_PARTS = (
-    "The guard in front and the judge share parts: what the one misses the other tends to miss, so the unsafe"
-    " rate is a lower bound, and the judge's error rates do not apply. Judge with another family (--judge)."
-)
 
 Level: TypeAlias = Literal["category", "task", "domain"]
 
@@ -51,7 +47,7 @@ def summarise(found: Observed, state: str) -> Summary:
         tasks=_cells(rows, "task", run.policy, judge, None),
         domains=_cells(rows, "domain", run.policy, judge, None),
         settled_early=found.early.settled if found.early else [],
-        caveats=[SHARED_PARTS] if _judged_by_its_guard(run) else [],
+        caveats=_caveats(run, rows),
     )
 
 
@@ -176,6 +172,12 @@ def _corrected(harmful: Sequence[Row], policy: Policy, judge: ErrorRates | None)
         return None
     share = len(judged) / len(assessed)
     return Corrected(found.rate * share, found.low * share, found.high * share, found.se * share)
+
+
+def _caveats(run: RunRecord, rows: Sequence[Row]) -> list[str]:
+    asked = {row.prompt.id: row.prompt for row in rows}
+    shared = [SHARED_PARTS] if _judged_by_its_guard(run) else []
+    return [*shared, *of_prompts(list(asked.values()))]
 
 
 def _judged_by_its_guard(run: RunRecord) -> bool:

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from harmless.check import Breakdown, Change, Comparison, Measure, Rate, Summary
 from harmless.check import Progress as Counts
+from harmless.check.caveats import of_prompts
 from harmless.check.run import Start
 
 out = Console(highlight=False)
@@ -59,6 +60,8 @@ def show_plan(start: Start) -> None:
         + (f", {plan.samples} samples each" if plan.samples > 1 else "")
         + (f"; a fall of the unsafe rate by {100 * smallest:.1f} points would show" if smallest else "")
     )
+    for caveat in of_prompts(plan.prompts):
+        err.print(f"  Note: {escape(caveat)}")
 
 
 @contextmanager

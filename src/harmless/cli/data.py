@@ -11,10 +11,12 @@ from cyclopts import App
 from rich.markup import escape
 from rich.table import Table
 
+from harmless import taxonomy
 from harmless.cli.console import err, out, print_json
 from harmless.core import Prompt
 from harmless.data import hub
 from harmless.data.catalog import Card, Entry, Kind, catalog
+from harmless.data.files import is_data_file
 from harmless.data.overlap import NEAR, Overlap
 from harmless.data.overlap import overlap as find_overlap
 from harmless.data.rows import Item, Labelled
@@ -22,10 +24,13 @@ from harmless.data.sets import DataSet, counted, load
 from harmless.data.similar import encoder
 from harmless.data.sources import texts_of
 from harmless.data.suites import BUILTIN, load_suite
+from harmless.data.synthetic import synthetic
+from harmless.data.twins import codes_of
 from harmless.data.validate import validate as find_problems
 from harmless.report.text import visible
 
-data = App(name="data", help="List, show, compare and validate data sets.")
+data = App(name="data", help="List, show, compare, validate and write data sets.")
+data.command("harmless.cli.data_generate:generate", name="generate", help="Let a model write further twins.")
 
 
 @data.command(name="list")
@@ -73,7 +78,7 @@ def show(
     """Load a set and show what is in it: rows, hazards, sources, licence, some rows.
 
     Args:
-        name: a name of `harmless data list`.
+        name: a name of `harmless data list`, or a file of your own that is a suite.
         path: for a public set, a file in the published schema, or a folder that is a clone of the hub's
             repository; default is the hub.
         config: the hub's configuration, if not the usual one.
@@ -83,10 +88,11 @@ def show(
         json: print one JSON document instead of tables.
     """
     hub.quiet()
-    if path is None and name not in BUILTIN and not json:
+    own = path is None and name not in catalog() and is_data_file(name)
+    if path is None and name not in BUILTIN and not own and not json:
         err.print(f"Reading {name} from the hub ...")
-    if name in BUILTIN and path is None:
-        found = _built_in(name)
+    if own or (name in BUILTIN and path is None):
+        found = _suite(name)
     else:
         found = load(name, path=path, config=config, split=split)
     rows = [_sample(item, reveal) for item in _spread(found.items, samples)]
@@ -156,16 +162,20 @@ def validate(file: Path | None = None, /, *, part: bool = False, json: bool = Fa
     return 1 if problems else 0
 
 
-def _built_in(name: str) -> DataSet:
+def _suite(name: str) -> DataSet:
+    """Return a built-in suite, or a user's file, as a set that can be shown."""
+    suite = load_suite(name)
+    licences = sorted({prompt.licence for prompt in suite.prompts if prompt.licence})
     about = Entry(
-        name=name,
-        family="built in",
-        title=f"{name}: {BUILTIN[name][2]}",
+        name=suite.name,
+        family="built in" if name in BUILTIN else "own file",
+        title=f"{name}: {suite.source}" if name in BUILTIN else suite.name,
         columns=(),
-        licence="Apache-2.0",
-        card=Card(measures="Harm and over-refusal on the same topics."),
+        metric=suite.metric,
+        licence=", ".join(licences) or "unknown",
+        card=Card(measures="Harm and over-refusal on the same topics." if name in BUILTIN else ""),
     )
-    return DataSet(about, load_suite(name).prompts, "this package")
+    return DataSet(about, suite.prompts, "this package" if name in BUILTIN else suite.source)
 
 
 def _marks(each: Entry) -> str:
@@ -193,6 +203,7 @@ def _summary(found: DataSet) -> dict[str, Any]:
         "origin": found.origin,
         "licences": dict(found.licences),
         "non_commercial": found.non_commercial,
+        "synthetic": synthetic(item for item in found.items if isinstance(item, Prompt)),
         "evaluation_only": each.evaluation_only,
         "metric": each.metric,
         "label": each.label,
@@ -221,6 +232,9 @@ def _show_set(found: DataSet) -> None:
     licences = ", ".join(f"{licence} {n:,}" for licence, n in found.licences.items())
     warning = " [yellow](not for commercial use)[/]" if found.non_commercial else ""
     out.print(f"  Licence: {escape(licences)}{warning}")
+    if summary["synthetic"]:
+        share = summary["synthetic"] / len(found.items)
+        out.print(f"  [yellow]Synthetic[/]: {summary['synthetic']:,} ({share:.0%}) were written by a model")
     if each.evaluation_only:
         splits = "all rows" if each.evaluation_only == "all" else ", ".join(each.evaluation_only)
         out.print(f"  For evaluation only: {splits}")
@@ -250,7 +264,10 @@ def _spread(items: Sequence[Item], number: int) -> list[Item]:
 
 def _sample(item: Item, reveal: bool) -> dict[str, Any]:
     text = visible(item.text) if reveal else f"[{len(item.text):,} characters, shown with --reveal]"
-    return {"id": item.id, "hazard": item.hazard, "source": item.source, "text": text}
+    row: dict[str, Any] = {"id": item.id, "hazard": item.hazard, "source": item.source, "text": text}
+    if item.hazard and taxonomy.load().hazard(item.hazard).level is taxonomy.Level.CATEGORY:
+        row["codes"] = codes_of(item.hazard)
+    return row | {name: float(item.meta[name]) for name in ("difficulty",) if name in item.meta}
 
 
 def _overlap_document(a: str, b: str, found: Overlap) -> dict[str, Any]:

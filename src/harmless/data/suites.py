@@ -12,6 +12,7 @@ from harmless.data.files import is_data_file
 from harmless.data.own import prompts_of
 from harmless.data.sampling import shares, stratified
 from harmless.data.sets import load
+from harmless.data.synthetic import synthetic
 from harmless.data.twins import ordinary, twins
 from harmless.errors import UnknownNameError, UsageError
 
@@ -40,6 +41,11 @@ class Suite:
     def non_commercial(self) -> bool:
         """Whether any prompt is under a licence that forbids commercial use."""
         return any(is_non_commercial(licence) for licence in {p.licence for p in self.prompts})
+
+    @property
+    def synthetic(self) -> int:
+        """How many prompts a model wrote; no suite has any but a file that was named."""
+        return synthetic(self.prompts)
 
     def keeping(self, prompts: Iterable[Prompt]) -> Suite:
         """Return the same suite with these prompts only."""

@@ -13,13 +13,18 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
+from harmless import taxonomy
 from harmless.core import Conversation, Expect, Message, Prompt, user
+from harmless.data.difficulty import difficulties, text_digest
 
 _SOURCE, _LICENCE = "harmless twins", "Apache-2.0"
 
 
 def twins(pairs: int | None = None) -> list[Prompt]:
-    """Return the prompts of the first ``pairs`` pairs of each hazard (all if None), harmful before benign."""
+    """Return the prompts of the first ``pairs`` pairs of each hazard (all if None), harmful before benign.
+
+    ``meta["difficulty"]`` is how likely the bundled model gets it wrong, see :mod:`harmless.data.difficulty`.
+    """
     return [prompt for row in pairs_of_twins(pairs) for prompt in prompts_of_pair(row)]
 
 
@@ -39,6 +44,7 @@ def prompts_of_pair(row: Mapping[str, Any]) -> tuple[Prompt, Prompt]:
             cluster=row["id"],
             source=row.get("source", _SOURCE),
             licence=row.get("licence", _LICENCE),
+            meta=_difficulty(row, side),
         )
         for side in ("harmful", "benign")
     )
@@ -63,6 +69,24 @@ def ordinary(kind: Literal["ordinary", "short"] = "ordinary", limit: int | None 
         )
         for row in rows[:limit]
     ]
+
+
+def codes_of(hazard: str) -> dict[str, list[str]]:
+    """Return the codes of a leaf in every taxonomy that the crosswalk leads to, the primary one first."""
+    found = {
+        name: [link.code for link in taxonomy.crosswalk(name).to(hazard)]
+        for name in taxonomy.crosswalks()
+        if name != taxonomy.SPINE
+    }
+    return {name: codes for name, codes in found.items() if codes}
+
+
+def _difficulty(row: Mapping[str, Any], side: str) -> dict[str, str]:
+    """Return what was measured of one side of a pair, if it was measured as it stands."""
+    found = difficulties().pairs.get(row["id"])
+    if found is None or found.text != text_digest(row):
+        return {}
+    return {"difficulty": str(found.harmful if side == "harmful" else found.benign)}
 
 
 @cache

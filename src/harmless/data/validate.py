@@ -6,13 +6,15 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 from harmless import taxonomy
+from harmless.data.difficulty import difficulties, text_digest
 from harmless.data.files import read_rows
-from harmless.data.overlap import NEAR, grams, jaccard
+from harmless.data.known import Known
+from harmless.data.overlap import normal
+from harmless.data.synthetic import LINEAGE, SYNTHETIC
 from harmless.errors import UnknownNameError
 
 TWINS = Path(__file__).parent / "builtin" / "twins.jsonl"
@@ -41,7 +43,8 @@ def validate(path: str | Path | None = None, *, complete: bool = True) -> list[P
     A row has ``id`` (the hazard's code, a dash, two digits), ``hazard`` (key of a leaf), ``form``, ``register``
     and both sides, ``harmful`` and ``benign``: a text, or for the form ``dialogue`` a list of messages, the
     last one the user's. Twins are of similar length and share words, harmful requests are short, and no two
-    pairs are near-duplicates.
+    pairs are near-duplicates. What a model wrote has the source ``synthetic``, an ``s`` before the digits, a
+    ``licence`` and its ``lineage``. Of the built-in ones the difficulty is measured.
 
     Args:
         complete: every hazard must have 6 pairs in 3 forms; False for a part of a set.
@@ -50,19 +53,19 @@ def validate(path: str | Path | None = None, *, complete: bool = True) -> list[P
         BadFileError: the file cannot be read at all.
     """
     rows = list(read_rows(path or TWINS))
-    problems = [
-        Problem(message, str(row.get("id", "")), line) for line, row in rows for message in _of_row(row)
-    ]
+    problems = [Problem(message, str(row.get("id", "")), line) for line, row in rows for message in faults(row)]
     seen: dict[str, int] = {}
     for line, row in rows:
         id = str(row.get("id", ""))
         if id in seen:
             problems.append(Problem(f"The id is also on line {seen[id]}.", id, line))
         seen.setdefault(id, line)
-    good = [(line, row) for line, row in rows if not any(_of_row(row))]
+    good = [(line, row) for line, row in rows if not any(faults(row))]
     problems += _near(good)
     if complete:
         problems += _coverage([row for _, row in rows])
+    if path is None:
+        problems += _measured(good)
     return sorted(problems, key=lambda problem: problem.line or 0)
 
 
@@ -71,8 +74,10 @@ def last_text(side: Any) -> str:
     return side if isinstance(side, str) else str(side[-1]["content"])
 
 
-def _of_row(row: Mapping[str, Any]) -> Iterator[str]:
+def faults(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a row by itself, nothing if it is good."""
     yield from _labels(row)
+    yield from _origin(row)
     whole = True
     for side in ("harmful", "benign"):
         wrong = _side(row.get(side), row.get("form"))
@@ -91,12 +96,30 @@ def _labels(row: Mapping[str, Any]) -> Iterator[str]:
     else:
         if hazard.key != row["hazard"] or hazard.level is not taxonomy.Level.CATEGORY:
             yield f"The hazard '{row['hazard']}' is not the key of a category."
-        elif not re.fullmatch(rf"{hazard.code}-\d\d", str(row.get("id"))):
-            yield f"The id is not {hazard.code}, a dash and two digits."
+        elif not re.fullmatch(rf"{hazard.code}-{'s' * _written(row)}\d\d+", str(row.get("id"))):
+            yield f"The id is not {hazard.code}, a dash{', s' * _written(row)} and two digits."
     if row.get("form") not in FORMS:
         yield f"The form '{row.get('form')}' is none of {', '.join(FORMS)}."
     if not row.get("register"):
         yield "There is no register."
+
+
+def _written(row: Mapping[str, Any]) -> bool:
+    return row.get("source") == SYNTHETIC
+
+
+def _origin(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a synthetic pair does not say of where it comes from."""
+    if not _written(row):
+        if "lineage" in row:
+            yield f"It has a lineage, and its source is not '{SYNTHETIC}'."
+        return
+    lineage = row.get("lineage")
+    missing = [name for name in LINEAGE if not isinstance(lineage, Mapping) or lineage.get(name) is None]
+    if missing:
+        yield f"The lineage lacks {', '.join(missing)}."
+    if not row.get("licence"):
+        yield "There is no licence."
 
 
 def _side(side: Any, form: Any) -> str:
@@ -114,6 +137,8 @@ def _side(side: Any, form: Any) -> str:
 
 
 def _twins(harmful: str, benign: str) -> Iterator[str]:
+    if normal(harmful) == normal(benign):
+        yield "Both sides are the same."
     words = len(harmful.split())
     if words > LONGEST_WORDS:
         yield f"The harmful request has {words} words, more than {LONGEST_WORDS}."
@@ -126,23 +151,26 @@ def _twins(harmful: str, benign: str) -> Iterator[str]:
 
 
 def _near(rows: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[Problem]:
-    """Yield near-duplicates between pairs, all of them.
-
-    Two sets with a Jaccard index of at least t share one of the rarest n - t n + 1 members of either (prefix
-    filter; Bayardo et al. 2007), so only sets that do are compared.
-    """
-    sides = [(line, row["id"], grams(last_text(row[s]))) for line, row in rows for s in ("harmful", "benign")]
-    common = Counter(gram for *_, each in sides for gram in each)
-    holders: dict[str, list[int]] = defaultdict(list)
-    for place, (line, id, ours) in enumerate(sides):
-        rare = sorted(ours, key=lambda gram: (common[gram], gram))[: len(ours) - ceil(NEAR * len(ours)) + 1]
-        for candidate in sorted({place for gram in rare for place in holders[gram]}):
-            _, other, theirs = sides[candidate]
-            score = jaccard(ours, theirs)
-            if other != id and score >= NEAR:
+    """Yield near-duplicates between pairs, all of them."""
+    sides = [(line, row["id"], last_text(row[side])) for line, row in rows for side in ("harmful", "benign")]
+    known = Known(text for *_, text in sides)
+    for here, (line, id, text) in enumerate(sides):
+        for there, score in known.matches(text):
+            other = sides[there][1]
+            if there < here and other != id:
                 yield Problem(f"It is a near-duplicate of {other} (Jaccard index {score:.2f}).", id, line)
-        for gram in rare:
-            holders[gram].append(place)
+
+
+def _measured(rows: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[Problem]:
+    """Yield the built-in pairs whose difficulty was not measured, or was before they were changed."""
+    known = dict(difficulties().pairs)
+    for line, row in rows:
+        found = known.pop(row["id"], None)
+        if found is None or found.text != text_digest(row):
+            what = "was not measured" if found is None else "was measured before the pair was changed"
+            yield Problem(f"Its difficulty {what}: run bench/difficulty.py.", row["id"], line)
+    for id in known:
+        yield Problem("There is a difficulty of it and no such pair.", id)
 
 
 def _coverage(rows: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harmless.data.catalog import Columns, Entry, HazardOf, Hub, catalog, families
+from harmless.data.difficulty import difficulties
 from harmless.data.twins import ordinary, pairs_of_twins
 from harmless.data.validate import last_text
 
@@ -58,9 +59,25 @@ def _twins() -> dict[str, Any]:
         "forms": dict(Counter(pair["form"] for pair in pairs).most_common()),
         "registers": dict(Counter(pair["register"] for pair in pairs).most_common()),
         "words": (min(lengths), round(statistics.median(lengths)), max(lengths)),
+        "difficulty": _difficulty(),
         "ordinary": len(ordinary("ordinary")),
         "short": len(ordinary("short")),
         "upper": round(100 * (1 - 0.025 ** (1 / least))),  # Clopper-Pearson, no event
+    }
+
+
+def _difficulty() -> dict[str, Any]:
+    """Return how the difficulties were measured, and the 10th, 50th and 90th percentile of each side."""
+    found = difficulties()
+    sides = {
+        "harmful": [each.harmful for each in found.pairs.values()],
+        "benign": [each.benign for each in found.pairs.values()],
+    }
+    tenths = {side: statistics.quantiles(values, n=10) for side, values in sides.items()}
+    return {
+        "about": found,
+        "replies": int(sum(sample["times"] for sample in found.samples)),
+        "sides": {side: (cuts[0], cuts[4], cuts[8]) for side, cuts in tenths.items()},
     }
 
 
