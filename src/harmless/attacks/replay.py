@@ -72,7 +72,10 @@ class Replay:
     async def run(self, session: Session) -> None:
         """Ask the prompts that were recorded for this objective, then the texts that are for all."""
         *before, last = session.objective.conversation
-        texts = [*self._for.get(_key(last.content), ()), *(_filled(text, last.content) for text in self._texts)]
+        texts = [
+            *self._for.get(key_of(last.content), ()),
+            *(_filled(text, last.content) for text in self._texts),
+        ]
         for text in texts:
             await session.ask([(*before, Message(role="user", content=text))], note=text[:40])
 
@@ -81,7 +84,7 @@ class Replay:
         if suffix := _first(row, (_SUFFIX,)):
             self._texts.append(f"{{objective}} {suffix}")
         elif goal and prompt:
-            self._for[_key(goal)].append(prompt)
+            self._for[key_of(goal)].append(prompt)
         elif prompt:
             self._texts.append(prompt)
 
@@ -125,7 +128,7 @@ def _filled(text: str, objective: str) -> str:
     return filled if filled != text else f"{text}\n\n{objective}"
 
 
-def _key(objective: str) -> str:
+def key_of(objective: str) -> str:
     """Return what equal objectives have in common: no case, punctuation or space."""
     return " ".join(re.findall(r"\w+", objective.casefold()))
 
