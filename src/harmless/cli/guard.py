@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 guard = App(name="guard", help="List guards, judge files with them, train them.", help_format="markdown")
 guard.command("harmless.cli.guard_bench:bench", name="bench")
 guard.command("harmless.cli.case_study:case_study", name="case-study")
+guard.command("harmless.cli.guard_explain:explain", name="explain")
 
 
 @guard.command(name="list")

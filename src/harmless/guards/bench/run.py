@@ -75,7 +75,10 @@ async def bench(
             failed = {str(guard): len(rows.items)}
             results.append(GuardResult(spec=spec, reached=False, causes=failed))
             continue
-        result, found = await _judged(spec, guard, rows, policy, settings, log, progress)
+        try:
+            result, found = await _judged(spec, guard, rows, policy, settings, log, progress)
+        finally:
+            await _close(guard)
         results.append(result)
         if result.reached:
             said[spec] = found
@@ -96,6 +99,13 @@ def _loaded(spec: str, policy: Policy) -> Guard | UnreachableError:
         return registry.load(spec, policy)
     except UnreachableError as error:
         return error
+
+
+async def _close(guard: Guard) -> None:
+    """Let a guard give back what it holds (a model, connections), so that the next one has the room."""
+    close = getattr(guard, "aclose", None)
+    if close is not None:
+        await close()
 
 
 async def _judged(
