@@ -102,7 +102,7 @@ def third_party(guard: str, package: str, module: str) -> Any:
     except ImportError as error:
         raise UsageError(
             f"Guard '{guard}' needs the package {package}: {error}.",
-            f"Run: pip install {package} (in an environment of its own, if it wants other versions than we do).",
+            f"Run: pip install {package} (in an environment of its own if it wants other versions than we do).",
         ) from error
 
 

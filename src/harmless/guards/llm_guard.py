@@ -1,4 +1,4 @@
-"""``llm_guard(SCANNER, ...)``: the scanners of LLM Guard (package ``llm-guard``), for prompts and for replies."""
+"""``llm_guard(SCANNER, ...)``: the scanners of LLM Guard (package ``llm-guard``) for prompts and replies."""
 
 from __future__ import annotations
 
