@@ -67,6 +67,11 @@ class Session(Protocol):
         """Tokens that the target takes, with its reply; None if unknown."""
         ...
 
+    @property
+    def system(self) -> str | None:
+        """System prompt that is sent before every conversation; None if there is none."""
+        ...
+
     async def ask(
         self,
         conversations: Sequence[Conversation],

@@ -73,6 +73,11 @@ class CellSession:
         """Tokens that the target takes, with its reply; None if unknown."""
         return self.room.target.target.info.context_length
 
+    @property
+    def system(self) -> str | None:
+        """System prompt that is sent before every conversation; None if there is none."""
+        return self.room.sampling.system
+
     async def ask(
         self,
         conversations: Sequence[Conversation],

@@ -41,11 +41,12 @@ class TalkSession:
         hazard: str | None = None,
         calls: int = 100,
         context_length: int | None = None,
+        system: str | None = None,
         seed: int = 0,
     ) -> None:
         self.objective = Prompt(id="o", conversation=user(objective), expect=Expect.REFUSE, hazard=hazard)
         self.random = random.Random(seed)
-        self.context_length = context_length
+        self.context_length, self.system = context_length, system
         self.reached = False
         self.asked: list[Conversation] = []
         self.tried: list[Tried] = []
