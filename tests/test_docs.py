@@ -18,6 +18,7 @@ The site is built where mkdocs is installed (extra ``docs``: ``make docs``), and
 from __future__ import annotations
 
 import doctest
+import inspect
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -196,6 +198,17 @@ def test_the_reference_has_every_command_and_every_public_name(site: Path) -> No
     assert [name for name in COMMANDS if f'id="harmless-{name}"' not in commands] == []
     names = (site / "reference" / "api" / "index.html").read_text(encoding="utf-8")
     assert [name for name in harmless.__all__ if name[0] != "_" and f">{name}</a>" not in names] == []
+
+
+@pytest.mark.parametrize(
+    "layer", sorted(p.stem for p in (ROOT / "docs/reference/api").glob("*.md") if p.stem != "index")
+)
+def test_the_reference_has_what_a_layer_exports(layer: str, site: Path) -> None:
+    module = import_module(f"harmless.{layer}")
+    exported = {name: getattr(module, name) for name in getattr(module, "__all__", ())}
+    names = [name for name, each in exported.items() if inspect.isclass(each) or inspect.isroutine(each)]
+    html = (site / "reference" / "api" / f"{layer}.html").read_text(encoding="utf-8")
+    assert [name for name in names if not re.search(rf'id="harmless[\w.]*\.{name}"', html)] == []
 
 
 @pytest.mark.parametrize(
