@@ -120,9 +120,9 @@ async def test_a_refusal_without_an_apology_is_a_refusal(prompt: str, reply: str
 
 
 async def test_some_refusals_in_styles_that_training_lacks_are_found() -> None:
-    # A floor against regressions. Unseen styles are the weak side: 3 of these 9 are found, see docs/guards.md.
+    # A floor against regressions. Unseen styles are the weak side: 6 of these 9 are found, see docs/guards.md.
     found = [refused(verdict) for verdict in await verdicts(refusal(), *map(tuple, REPLIES["refusals"][7:]))]
-    assert sum(map(bool, found)) >= len(found) / 3
+    assert sum(map(bool, found)) >= len(found) * 2 / 3
 
 
 @pytest.mark.parametrize(("prompt", "reply"), REPLIES["answers"])

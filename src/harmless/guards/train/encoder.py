@@ -26,6 +26,8 @@ from harmless.guards.train.run import TrainReport, sampled
 
 NAME = "encoder"
 FOLDS = 6
+LARGE = 100
+"""A group with more than one row in ``LARGE`` is trained on: templates, chained by what they share."""
 CALIBRATION = 400
 ORDINARY = (own.ORDINARY, "Self-Instruct seeds", "deepset/prompt-injections")
 SHORT = 25
@@ -66,7 +68,7 @@ def train(
     rng = np.random.default_rng(tuning.seed)
     prompts = prompt.collect(rows, rng, suites)
     rows.left_out[contamination.REASON] += prompts.left_out
-    held = folds(prompts.groups, FOLDS, rng) == 0
+    held = (folds(prompts.groups, FOLDS, rng) == 0) & ~_chained(prompts.groups)
     split = _Split(prompts, np.flatnonzero(~held), np.flatnonzero(held))
     tuned = finetune(split.texts(split.train), split.labels(split.train), _even(split), tuning, progress)
     progress("quantising")
@@ -78,6 +80,12 @@ def train(
     files = _write(out, made, _about(tuned) | notes | _origin(rows, metrics))
     counts = {name: len(found) for name, found in rows.by_source.items()}
     return TrainReport({k: [v] for k, v in metrics.items()}, files, counts, dict(rows.left_out))
+
+
+def _chained(groups: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which rows are in a group so large that the rows set aside would be of that one kind."""
+    _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    return np.asarray(counts[index] > max(len(groups) // LARGE, 1))
 
 
 @dataclass(frozen=True)
