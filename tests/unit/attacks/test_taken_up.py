@@ -24,6 +24,7 @@ SPECS = [
     "replay",
     "genetic(4)",
     "mutation(20)",
+    "translation",
 ]
 
 
