@@ -105,13 +105,15 @@ def test_telemetry_is_switched_off() -> None:
 
 
 def test_our_guard_is_a_validator() -> None:
-    guard = guardrails.Guard().use(validator("secrets")(on_fail="noop"))
+    made = validator("secrets")  # before the Guard, whose telemetry it switches off
+    guard = guardrails.Guard().use(made(on_fail="noop"))
     assert guard.validate("How do I bake bread?").validation_passed
     assert not guard.validate(f"It is {KEY}.").validation_passed
 
 
 def test_its_fix_covers_what_was_found() -> None:
-    guard = guardrails.Guard().use(validator("secrets")(on_fail="fix"))
+    made = validator("secrets")
+    guard = guardrails.Guard().use(made(on_fail="fix"))
     assert guard.validate(f"It is {KEY}.").validated_output == "It is <secret.aws>."
 
 

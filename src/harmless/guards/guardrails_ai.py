@@ -1,8 +1,10 @@
 """``guardrails_ai(MODULE:CLASS, ...)``: validators of Guardrails AI as guards, and our guards as validators.
 
-A validator of ours for a ``guardrails.Guard`` is made by :func:`validator`::
+A validator of ours for a ``guardrails.Guard`` is made by :func:`validator`, which also switches off telemetry
+in what is made after it::
 
-    Guard().use(validator("any(rules, embedded)")(on_fail="noop"))
+    Harmless = validator("any(rules, embedded)")
+    Guard().use(Harmless(on_fail="noop"))
 """
 
 from __future__ import annotations
