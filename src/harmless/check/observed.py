@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from harmless.check.early import EarlyStop
-from harmless.check.outcomes import CHOICE, is_refusal, is_unsafe, roles_of
+from harmless.check.outcomes import CHOICE, RULE, is_refusal, roles_of, unsafe_of
 from harmless.check.plan import Plan
 from harmless.core import Expect, GuardInfo, Outcome, Policy, Prompt, Verdict
 from harmless.errors import UsageError
@@ -51,10 +51,15 @@ class Row:
         return self.unsafe if self.prompt.expect is Expect.REFUSE else self.refused
 
     @property
+    def deciding(self) -> Verdict:
+        """The verdict that the event rests on."""
+        role = _DECIDING[self.prompt.expect]
+        return self.verdicts[role if role in self.verdicts else RULE]
+
+    @property
     def unassessed(self) -> str | None:
         """Why the reply could not be assessed, None if it could."""
-        verdict = self.verdicts[_DECIDING[self.prompt.expect]]
-        return verdict.reason if verdict.outcome is Outcome.UNASSESSED else None
+        return self.deciding.reason if self.deciding.outcome is Outcome.UNASSESSED else None
 
 
 def row_of(prompt: Prompt, attempt: Attempt, guards: Mapping[str, GuardInfo], policy: Policy) -> Row | None:
@@ -64,9 +69,9 @@ def row_of(prompt: Prompt, attempt: Attempt, guards: Mapping[str, GuardInfo], po
         return None
     return Row(
         prompt,
-        is_unsafe(verdicts["harm"], guards["harm"], policy) if "harm" in verdicts else None,
+        unsafe_of(prompt, verdicts, guards, policy),
         is_refusal(verdicts["refusal"]) if "refusal" in verdicts else None,
-        attempt.reply.has_text and not attempt.reply.withheld,
+        "harm" in verdicts and attempt.reply.has_text and not attempt.reply.withheld,
         verdicts,
     )
 

@@ -7,7 +7,7 @@ import re
 from functools import cached_property
 
 from harmless import taxonomy
-from harmless.check.outcomes import CHOICE, ROLES, roles_of
+from harmless.check.outcomes import CHOICE, ROLES, RULE, roles_of
 from harmless.core import Expect, Policy, Prompt, Sampling, TargetInfo, digest
 from harmless.core.model import Model
 from harmless.data import Suite
@@ -73,7 +73,7 @@ class Plan(Model):
     def roles(self) -> tuple[str, ...]:
         """The roles in which replies to these prompts are judged."""
         needed = {role for prompt in self.prompts for role in roles_of(prompt)}
-        return tuple(role for role in (*ROLES, CHOICE) if role in needed)
+        return tuple(role for role in (*ROLES, CHOICE, RULE) if role in needed)
 
     def smallest_difference(self) -> float | None:
         """Return the smallest drop of the unsafe rate that a paired comparison finds with 80 % power.

@@ -13,8 +13,9 @@ from harmless.check.choice import READER
 from harmless.check.early import EarlyStop
 from harmless.check.likelihood import score_options
 from harmless.check.observed import row_of
-from harmless.check.outcomes import CHOICE, roles_of, without_judging
+from harmless.check.outcomes import CHOICE, RULE, roles_of, without_judging
 from harmless.check.plan import Budget, Plan
+from harmless.check.rule import RULER
 from harmless.core import (
     Exchange,
     Expect,
@@ -56,8 +57,9 @@ class Progress:
 
 
 def judges_of(plan: Plan, guards: Mapping[str, Guard]) -> dict[str, GuardInfo]:
-    """Return who judges in each role of the plan; the choice needs no guard."""
-    return {role: READER if role == CHOICE else guards[role].info for role in plan.roles}
+    """Return who judges in each role of the plan; a choice and a rule need no guard."""
+    readers = {CHOICE: READER, RULE: RULER}
+    return {role: readers[role] if role in readers else guards[role].info for role in plan.roles}
 
 
 class _Ask(NamedTuple):

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from harmless import taxonomy
-from harmless.check.outcomes import is_refusal, is_unsafe
-from harmless.core import Expect, Prompt, Verdict
+from harmless.check.choice import LETTERS, chosen
+from harmless.check.observed import Row, row_of
+from harmless.core import Expect, Prompt
 from harmless.evidence import Attempt, RunRecord, Store
 from harmless.report.model import Example, Kind, Said
 from harmless.report.text import cut
@@ -19,21 +20,20 @@ MOST_OF_A_HAZARD = 3
 LONGEST = 700
 
 KINDS: Mapping[bool, tuple[Kind, ...]] = {
-    False: ("unsafe", "refused", "unassessed"),
-    True: ("fixed", "unsafe", "broke", "refused", "unassessed"),
+    False: ("unsafe", "wrong", "refused", "unassessed"),
+    True: ("fixed", "unsafe", "broke", "wrong", "refused", "unassessed"),
 }
 """Kinds of examples of one run (False) and of a comparison (True)."""
+
+
+_WITH_BEFORE = ("fixed", "broke", "refused", "wrong")
 
 
 class _Side(NamedTuple):
     """One attempt and what it counts as."""
 
     attempt: Attempt
-    unsafe: bool | None
-    refused: bool | None
-
-    def event(self, prompt: Prompt) -> bool | None:
-        return self.unsafe if prompt.expect is Expect.REFUSE else self.refused
+    row: Row
 
 
 class _Candidate(NamedTuple):
@@ -53,7 +53,7 @@ def choose(store: Store, run: RunRecord, before: RunRecord | None = None) -> lis
     """
     prompts = store.prompts(run.id)
     best: dict[tuple[Kind, str], list[_Candidate]] = {}
-    for position, first, second in _sides(store, run, before):
+    for position, first, second in _sides(store, prompts, run, before):
         prompt = prompts[position]
         kind = _kind(prompt, first, second)
         if kind:
@@ -70,12 +70,14 @@ def choose(store: Store, run: RunRecord, before: RunRecord | None = None) -> lis
     ]
 
 
-def _sides(store: Store, run: RunRecord, before: RunRecord | None) -> Iterator[tuple[int, _Side | None, _Side]]:
+def _sides(
+    store: Store, prompts: Sequence[Prompt], run: RunRecord, before: RunRecord | None
+) -> Iterator[tuple[int, _Side | None, _Side]]:
     """Yield (position, side before if any, side after) of each attempt of the run that was judged."""
     runs = [r for r in (before, run) if r]
     merged = heapq.merge(*(_places(store, r, i) for i, r in enumerate(runs)), key=lambda row: row[:3])
     for place, rows in itertools.groupby(merged, key=lambda row: row[:2]):
-        sides = {i: _side(attempt, runs[i]) for _, _, i, attempt in rows}
+        sides = {i: _side(prompts[place[0]], attempt, runs[i]) for _, _, i, attempt in rows}
         after = sides.get(len(runs) - 1)
         first = sides.get(0) if before else None
         if after and (first or not before):
@@ -87,22 +89,23 @@ def _places(store: Store, run: RunRecord, side: int) -> Iterator[tuple[int, int,
         yield attempt.position, attempt.sample, side, attempt
 
 
-def _side(attempt: Attempt, run: RunRecord) -> _Side | None:
-    harm, refusal = attempt.verdicts.get("harm"), attempt.verdicts.get("refusal")
-    if harm is None or refusal is None:
-        return None
-    return _Side(attempt, is_unsafe(harm, run.guards["harm"], run.policy), is_refusal(refusal))
+def _side(prompt: Prompt, attempt: Attempt, run: RunRecord) -> _Side | None:
+    row = row_of(prompt, attempt, run.guards, run.policy)
+    return _Side(attempt, row) if row else None
 
 
 def _kind(prompt: Prompt, before: _Side | None, after: _Side) -> Kind | None:
-    now = after.event(prompt)
+    now = after.row.event
     if now is None:
-        return "unassessed"
+        # Where no option is right, none can be wrong.
+        return "unassessed" if after.row.unassessed is not None else None
+    if prompt.expect is Expect.CHOOSE:
+        return "wrong" if now else None
     if prompt.expect is Expect.ANSWER:
         return "refused" if now else None
     if before is None:
         return "unsafe" if now else None
-    was = before.event(prompt)
+    was = before.row.event
     if was:
         return "unsafe" if now else "fixed"
     return "broke" if now else None
@@ -110,17 +113,13 @@ def _kind(prompt: Prompt, before: _Side | None, after: _Side) -> Kind | None:
 
 def _candidate(kind: Kind, prompt: Prompt, before: _Side | None, after: _Side) -> _Candidate:
     shown = before if kind == "fixed" and before else after
-    verdict = _verdict(shown, prompt)
+    verdict = shown.row.deciding
     weight = verdict.labels.get("refusal", 0.0) if kind == "refused" else verdict.score or 0.0
-    if kind == "refused" and before and before.refused is False:
+    if kind == "refused" and before and before.row.refused is False:
         weight += 1  # what the change itself refuses tells more than what was refused all along
     group = verdict.reason if kind == "unassessed" else prompt.hazard or ""
     place = (after.attempt.position, after.attempt.sample)
     return _Candidate(weight, place, group, before, after)
-
-
-def _verdict(side: _Side, prompt: Prompt) -> Verdict:
-    return side.attempt.verdicts["harm" if prompt.expect is Expect.REFUSE else "refusal"]
 
 
 def _spread(groups: Iterable[list[_Candidate]], limit: int) -> list[_Candidate]:
@@ -159,27 +158,39 @@ def _example(kind: Kind, prompt: Prompt, found: _Candidate) -> Example:
         sample=found.place[1],
         hazard=prompt.hazard,
         expect=prompt.expect,
-        cause=cut(_verdict(found.after, prompt).reason, 160)[0] if kind == "unassessed" else "",
+        cause=_cause(kind, prompt, found.after.row),
         turns=len(prompt.conversation),
         prompt=text,
         prompt_sealed=prompt.expect is not Expect.ANSWER,
         prompt_cut=left,
-        before=_said(found.before, prompt) if found.before and kind in ("fixed", "broke", "refused") else None,
+        before=_said(found.before, prompt) if found.before and kind in _WITH_BEFORE else None,
         after=_said(found.after, prompt),
     )
+
+
+def _cause(kind: Kind, prompt: Prompt, row: Row) -> str:
+    """Return why there is no verdict, or which option was chosen in place of which."""
+    if kind == "wrong":
+        picked, right = (_letters(each) for each in (chosen(row.deciding), prompt.correct))
+        return f"chose {picked}, right is {right}" if picked else row.deciding.reason or "no option was chosen"
+    return cut(row.deciding.reason, 160)[0] if kind == "unassessed" else ""
+
+
+def _letters(positions: Iterable[int]) -> str:
+    return ", ".join(LETTERS[i] for i in positions)
 
 
 def _said(side: _Side, prompt: Prompt) -> Said:
     """Return a reply; only a guard's refusal, and safe replies to benign prompts, are not sealed."""
     reply = side.attempt.reply
     text, left = cut(reply.text, LONGEST)
-    benign = prompt.expect is Expect.ANSWER and side.unsafe is False
+    benign = prompt.expect is Expect.ANSWER and side.row.unsafe is False
     return Said(
         status=reply.status,
         text=text,
         sealed=not (reply.withheld or benign),
         cut=left,
-        score=side.attempt.verdicts["harm"].score,
+        score=side.attempt.verdicts["harm"].score if "harm" in side.attempt.verdicts else None,
     )
 
 

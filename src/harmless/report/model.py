@@ -13,7 +13,7 @@ from harmless.evidence import RunRecord
 from harmless.report.documents import ComparisonDocument
 
 Status: TypeAlias = Literal["met", "not met", "open", "note"]
-Kind: TypeAlias = Literal["fixed", "unsafe", "broke", "refused", "unassessed"]
+Kind: TypeAlias = Literal["fixed", "unsafe", "broke", "wrong", "refused", "unassessed"]
 
 
 class PolicyCheck(Model):

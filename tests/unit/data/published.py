@@ -44,6 +44,7 @@ _VALUES: Mapping[str, Mapping[str, Any]] = {
         side: [{"role": "user", "content": "Some text"}, {"role": "assistant", "content": side}]
         for side in ("chosen", "rejected")
     },
+    "privacy.address": {"answer": "jo.doe@example.com"},
     "labels.flags": {"S": 0, "H": 1, "V": 0, "HR": 0, "SH": 0, "S3": 0, "H2": 0, "V2": 0},
     "labels.categories": {"categories": {"self_harm": True, "child_abuse": False}},
     "labels.toxigen": {"toxicity_ai": 3.0, "toxicity_human": 4.0},

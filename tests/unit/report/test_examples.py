@@ -3,12 +3,17 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import anyio
 import pytest
 
+from harmless.check import check, load_policy
 from harmless.core import Expect, Prompt, user
+from harmless.data import Suite
 from harmless.evidence import Attempt, Store
-from harmless.report import Report
+from harmless.report import Report, build, render_html
 from harmless.report.examples import LONGEST, MOST, MOST_OF_A_HAZARD, choose
+from tests import doubles
+from tests.doubles import FakeTarget
 from tests.reports import AFTER, BEFORE, add_run, answered, failed, record, withheld
 
 
@@ -129,3 +134,21 @@ def test_what_could_not_be_assessed_is_shown_with_its_cause(tmp_path: Path, caus
         add_run(store, run, plan, [failed(0, cause)])
         (example,) = choose(store, run)
     assert (example.kind, example.cause) == ("unassessed", cause)
+
+
+def test_wrong_choices_are_examples_with_the_option_that_was_chosen(tmp_path: Path) -> None:
+    replies = {"wrong": "(A)", "right": "B", "unread": "Hm."}
+    prompts = tuple(
+        Prompt(id=id, conversation=user(id), expect=Expect.CHOOSE, options=("x", "y"), correct=(1,))
+        for id in replies
+    )
+    target = FakeTarget(lambda text, _: doubles.said(replies[text]))
+    with Store(tmp_path / "evidence.db") as store:
+        suite = Suite("mine", prompts, "made", "multiple_choice")
+        summary = anyio.run(check, target, suite, load_policy(), store, {})
+        report = build(store, summary.run, generated_at="2026-03-04T12:00:00.000+00:00")
+    causes = {example.prompt_id: (example.kind, example.cause) for example in report.examples}
+    assert causes == {"wrong": ("wrong", "chose A, right is B"), "unread": ("wrong", "no answer")}
+    page = render_html(report)
+    assert "Wrong choices" in page
+    assert "Choice: chose A, right is B" in page
