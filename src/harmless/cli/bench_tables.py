@@ -44,6 +44,8 @@ def show_bench(bench: Bench) -> None:
     if guards:
         _show_measures(guards)
         _show_effort(guards)
+    if any(guard.sources for guard in guards):
+        _show_sources(guards)
     if bench.pairs:
         _show_pairs(bench)
     if any(guard.robustness for guard in guards):
@@ -81,6 +83,21 @@ def _show_measures(guards: list[GuardResult]) -> None:
         counts = guard.counts
         missing = f"\n[dim]{counts.unassessed} of {counts.rows} unassessed[/]" if counts.unassessed else ""
         table.add_row(escape(guard.spec) + missing, *values, "-" if error is None else f"{error:.3f}")
+    out.print(table)
+
+
+def _show_sources(guards: list[GuardResult]) -> None:
+    """Print F1 and AUPRC a source, by which SALAD-Bench compares evaluators, and accuracy."""
+    table = _table("By source", "unsafe", "safe", "accuracy", "F1", "AUPRC")
+    for guard in guards:
+        for each in guard.sources:
+            measured = (each.measures[name].value for name in ("accuracy", "f1", "auprc"))
+            table.add_row(
+                f"{escape(guard.spec)}\n  [dim]{escape(each.name)}[/]",
+                str(each.counts.unsafe),
+                str(each.counts.safe),
+                *("-" if value is None else f"{value:.3f}" for value in measured),
+            )
     out.print(table)
 
 

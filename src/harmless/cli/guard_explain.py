@@ -16,7 +16,7 @@ from harmless import guards
 from harmless.check import load_policy
 from harmless.cli.console import out, print_json
 from harmless.core import Exchange, Outcome, Policy
-from harmless.guards.flips import Edit, Explanation, Span
+from harmless.guards.flips import Edit, Explanation, Explanations, Span
 from harmless.guards.flips import explain as run_explain
 from harmless.report.text import visible
 
@@ -48,7 +48,7 @@ def explain(
     exchange = Exchange.of(sys.stdin.read() if prompt == "-" else prompt, reply)
     found = anyio.run(_explained, guard, exchange, rules, calls)
     if json:
-        print_json({"explanations": [each.model_dump(mode="json") for each in found]})
+        print_json(Explanations(explanations=tuple(found)).model_dump(mode="json"))
     else:
         for each in found:
             _show(each)
@@ -88,8 +88,9 @@ def _show_edit(each: Explanation, edit: Edit) -> None:
     elif each.flagged:
         head = "No edit that was tried lets it pass; nearest"
     else:
-        head = "No single word flips it; nearest, left out"
-    out.print(f"  {head} (score {edit.score:.3f}, {each.tried} edits tried):")
+        head = "No single word flips it; nearest"
+    words = ", ".join(f"“{escape(visible(word))}”" for word in edit.removed)
+    out.print(f"  {head}: {words} (score {edit.score:.3f}, {each.tried} edits tried)")
     out.print(Text("  ").append_text(_marked(each.text, edit.spans, "strike dim")), soft_wrap=True)
 
 

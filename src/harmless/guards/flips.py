@@ -71,6 +71,12 @@ class Explanation(Model):
     tried: int
 
 
+class Explanations(Model):
+    """What several guards say of one text, in the order in which they were named."""
+
+    explanations: tuple[Explanation, ...]
+
+
 async def explain(
     spec: str, guard: Guard, exchange: Exchange, policy: Policy, calls: int | None = None
 ) -> Explanation:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from harmless import taxonomy
 from harmless.check.choice import LETTERS, chosen
+from harmless.check.likelihood import log_likelihoods
 from harmless.check.observed import Row, row_of
 from harmless.core import Expect, Prompt
 from harmless.evidence import Attempt, RunRecord, Store
@@ -182,8 +183,10 @@ def _letters(positions: Iterable[int]) -> str:
 
 def _said(side: _Side, prompt: Prompt) -> Said:
     """Return a reply; only a guard's refusal, and safe replies to benign prompts, are not sealed."""
-    reply = side.attempt.reply
-    text, left = cut(reply.text, LONGEST)
+    reply, picked = side.attempt.reply, chosen(side.row.deciding)
+    # What is kept of a choice by likelihood is numbers; the option that was chosen tells more.
+    by_likelihood = bool(picked) and log_likelihoods(side.row.deciding) is not None
+    text, left = cut(prompt.options[picked[0]] if by_likelihood else reply.text, LONGEST)
     benign = prompt.expect is Expect.ANSWER and side.row.unsafe is False
     return Said(
         status=reply.status,

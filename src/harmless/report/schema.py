@@ -17,6 +17,7 @@ from harmless.check import Summary
 from harmless.errors import UnknownNameError
 from harmless.guards.bench import Bench
 from harmless.guards.bench.case_study import CaseStudy
+from harmless.guards.flips import Explanations
 from harmless.report.documents import ComparisonDocument
 from harmless.report.model import Report
 
@@ -26,6 +27,7 @@ DOCUMENTS: Mapping[str, type[BaseModel]] = {
     "report": Report,
     "guard_bench": Bench,
     "case_study": CaseStudy,
+    "guard_explain": Explanations,
 }
 """Name of the schema -> model of the document."""
 

@@ -4,14 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import anyio
 import jsonschema
 import pytest
 
-from harmless.check import compare, grade
+from harmless.check import compare, grade, load_policy
+from harmless.core import Exchange
 from harmless.errors import UnknownNameError
 from harmless.evidence import Store
+from harmless.guards import load as load_guard
 from harmless.guards.bench import Bench
 from harmless.guards.bench.case_study import CaseStudy, case_study_rows, published
+from harmless.guards.flips import Explanations, explain
 from harmless.report import (
     Report,
     bench_document,
@@ -28,6 +32,11 @@ from tests import reports
 def documents(store: Store, two: Report, guard_bench: Bench) -> dict[str, dict[str, Any]]:
     return {
         "guard_bench": bench_document(guard_bench),
+        "guard_explain": Explanations(
+            explanations=(
+                anyio.run(explain, "rules", load_guard("rules"), Exchange.of("A pipe bomb?"), load_policy()),
+            )
+        ).model_dump(mode="json"),
         "case_study": CaseStudy(
             parts=case_study_rows({}, size=4)[1], published=published(), bench=guard_bench, notes=()
         ).model_dump(mode="json"),
@@ -64,7 +73,14 @@ def test_a_document_with_a_field_too_few_or_too_many_does_not_fit(
     validator = jsonschema.Draft202012Validator(schema(name))
     document = dict(documents[name])
     assert not validator.is_valid({**document, "surprise": 1})
-    document.pop({"report": "finding", "guard_bench": "data", "case_study": "bench"}.get(name, "unsafe"))
+    document.pop(
+        {
+            "report": "finding",
+            "guard_bench": "data",
+            "case_study": "bench",
+            "guard_explain": "explanations",
+        }.get(name, "unsafe")
+    )
     assert not validator.is_valid(document)
 
 
