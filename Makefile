@@ -3,22 +3,27 @@ VENV := .venv
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install -q --disable-pip-version-check
 PINS := requirements/constraints.txt
+OTHERS := .venv-integrations
 
 PYTHON ?= python3 python3.13 python3.12 python3.11
 RIGHT  := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-hf lint docs site bench clean
+.PHONY: help demo test test-hf test-integrations lint docs site bench clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.core ## check the bundled model, guard it, check again, write harmless-report/
 	@$(BIN)/harmless make embedded --out harmless-report
 
 test: $(VENV)/.dev ## run the whole test suite with branch coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+test-integrations: $(OTHERS)/.made ## run our guards with the packages that they wrap, see requirements/
+	@export HF_HUB_OFFLINE=1; status=0; for each in $(OTHERS)/*/bin/python; do echo "== $$each"; \
+	  $$each -m pytest -m integration -W default -rs tests/integrations || status=1; done; exit $$status
 
 test-hf: $(VENV)/.hf ## run the tests that need torch and transformers (a large download)
 	@$(BIN)/python -m pytest -m hf -W default
@@ -40,7 +45,7 @@ bench: $(VENV)/.dev ## run the benchmarks in their quick form, see bench/README.
 	  echo "== $$each"; PATH="$(CURDIR)/$(BIN):$$PATH" sh -c "$$each" </dev/null || exit 1; done
 
 clean: ## remove the environment, caches and reports; the evidence in .harmless stays
-	@rm -rf $(VENV) build dist site htmlcov .coverage* harmless-report .*_cache .hypothesis
+	@rm -rf $(VENV) $(OTHERS) build dist site htmlcov .coverage* harmless-report .*_cache .hypothesis
 	@find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp tells what is installed, so that the second `make demo` installs nothing.
@@ -74,4 +79,14 @@ $(VENV)/.docs: $(VENV)/.core
 $(VENV)/.hf: $(VENV)/.dev
 	@$(PIP) -c $(PINS) torch==2.13.0
 	@$(PIP) -c $(PINS) -e '.[dev,hf]'
+	@touch $@
+
+# LLM Guard wants an old transformers and Python below 3.13, so it lives apart.
+$(OTHERS)/.made: $(VENV)/.made pyproject.toml requirements/integrations.txt requirements/integrations-llm-guard.txt
+	@echo "Installing the packages that our guards wrap into $(OTHERS) ..."
+	@$(BIN)/python -m venv $(OTHERS)/most
+	@$(OTHERS)/most/bin/pip install -q --disable-pip-version-check -e . pytest -r requirements/integrations.txt
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
+	  $(BIN)/python -m venv $(OTHERS)/llm-guard && pip="$(OTHERS)/llm-guard/bin/pip install -q --disable-pip-version-check"; \
+	  $$pip torch==2.13.0 && $$pip -e . pytest -r requirements/integrations-llm-guard.txt; fi
 	@touch $@

@@ -24,7 +24,7 @@ LIMIT = 6.5
 """Nats a token at which the score is one half; measured with the embedded model, see design/filters.md."""
 SCALE = 0.5
 """Nats a token by which the odds grow to e times."""
-MOST = 2000
+MOST = 1000
 """Characters that are read of a text: its beginning and its end, where suffixes are."""
 
 
