@@ -42,6 +42,7 @@ from harmless.stats.power import (
 )
 from harmless.stats.ranking import auroc, average_precision, recall_at_fpr, threshold_at_fpr
 from harmless.stats.sequential import ConfidenceSequence
+from harmless.stats.unseen import Unseen, unseen
 
 __all__ = [
     "UNKNOWN",
@@ -53,6 +54,7 @@ __all__ = [
     "Interval",
     "McNemar",
     "Reliability",
+    "Unseen",
     "auroc",
     "average_precision",
     "benjamini_hochberg",
@@ -85,6 +87,7 @@ __all__ = [
     "sample_size_zero_events",
     "tally",
     "threshold_at_fpr",
+    "unseen",
     "upper_bound",
     "wilson",
     "with_unassessed",
