@@ -39,16 +39,27 @@ async def score_options(target: LogProbTarget, prompt: Prompt) -> Reply:
 
 
 def likeliest(prompt: Prompt, reply: Reply) -> Verdict:
-    """Return the verdict of role ``choice``: the likeliest option; labels ``log 0``, ... have the values."""
+    """Return the verdict of role ``choice``: the likeliest option; labels ``log 0``, ``tokens 0``, ..."""
     if not reply.has_text:
         return Verdict.unassessed(f"{reply.status.value}: {reply.cause}")
-    found: list[float] = json.loads(reply.text)["log_likelihood"]
+    kept = json.loads(reply.text)
+    found: list[float] = kept["log_likelihood"]
     verdict = chosen_verdict(prompt, [found.index(max(found))])
     logs = {f"log {i}": value for i, value in enumerate(found)}
+    logs |= {f"tokens {i}": float(count) for i, count in enumerate(kept["tokens"])}
     return verdict.model_copy(update={"labels": {**verdict.labels, **logs}})
 
 
 def log_likelihoods(verdict: Verdict) -> list[float] | None:
     """Return the log-likelihoods of the options, None where the choice was not made by likelihood."""
-    labels = (f"log {i}" for i in count())
+    return _labelled("log", verdict)
+
+
+def token_counts(verdict: Verdict) -> list[float] | None:
+    """Return the numbers of tokens of the options, None where the choice was not made by likelihood."""
+    return _labelled("tokens", verdict)
+
+
+def _labelled(name: str, verdict: Verdict) -> list[float] | None:
+    labels = (f"{name} {i}" for i in count())
     return [verdict.labels[label] for label in takewhile(verdict.labels.__contains__, labels)] or None

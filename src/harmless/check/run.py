@@ -117,9 +117,9 @@ def _plan(suite: Suite, target: Target, options: CheckOptions) -> Plan:
         raise UsageError(
             f"The question '{bare.id}' has no options to choose from.", "Use a set of the catalog."
         )
-    by_likelihood = options.likelihood and metrics.entry(suite.metric).likelihood
-    likelihood = by_likelihood and isinstance(target, LogProbTarget)
-    if not likelihood and any(not prompt.conversation for prompt in questions):
+    metric = metrics.entry(suite.metric)
+    likelihood = options.likelihood and metric.likelihood and isinstance(target, LogProbTarget)
+    if not likelihood and (metric.only or any(not prompt.conversation for prompt in questions)):
         raise UsageError(
             f"{suite.name} compares the likelihood of texts, which {target.info.name} does not give.",
             "Check embedded, embedded:FILE.gguf or hf:PATH.",

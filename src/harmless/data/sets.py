@@ -16,8 +16,9 @@ from harmless.data.catalog import Columns, Entry, Kind, entry, is_non_commercial
 from harmless.data.fields import Fields, RowError, fields_of, keeps, layout_of
 from harmless.data.files import Row, read_rows
 from harmless.data.hub import read_hub
+from harmless.data.preferences import questions
 from harmless.data.readers import reader_of
-from harmless.data.rows import Item
+from harmless.data.rows import Item, Preference
 from harmless.errors import BadFileError, UsageError
 
 By: TypeAlias = Literal["domain", "task", "category", "source", "language", "licence"]
@@ -49,15 +50,17 @@ class DataSet:
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
-        """The items as prompts.
+        """The items as prompts; preferences as questions which reply is likelier.
 
         Raises:
-            UsageError: the set is one of labelled exchanges or preferences.
+            UsageError: the set is one of labelled exchanges.
         """
+        if self.entry.kind is Kind.PREFERENCES:
+            return tuple(questions(item for item in self.items if isinstance(item, Preference)))
         if self.entry.kind is not Kind.PROMPTS:
             raise UsageError(
-                f"'{self.name}' holds {self.entry.kind}, not prompts to ask.",
-                "Labelled exchanges measure guards; preferences train.",
+                f"'{self.name}' holds {self.entry.kind} exchanges, not prompts to ask.",
+                "Labelled exchanges measure guards: see harmless guard bench.",
             )
         return tuple(item for item in self.items if isinstance(item, Prompt))
 

@@ -114,7 +114,7 @@ def test_a_prompt_set_is_a_suite_with_its_metric(tmp_path: Path) -> None:
 def test_labelled_exchanges_are_no_suite(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"text": "x", "label": 1}) + "\n")
-    with pytest.raises(UsageError, match="labelled, not prompts"):
+    with pytest.raises(UsageError, match="labelled exchanges, not prompts"):
         load_suite("prompt_injections", path)
 
 

@@ -24,13 +24,15 @@ class MetricEntry(Model):
     """One metric: ``make`` is the module of its function ``measures`` in this package.
 
     Without ``make`` a suite has no measures beside the unsafe rate, over-refusal and accuracy. ``likelihood``:
-    the options are compared by the target's own log-probabilities, where it gives them.
+    the options are compared by the target's own log-probabilities, where it gives them; ``only``: in no other
+    way.
     """
 
     name: str
     summary: str
     make: str | None = None
     likelihood: bool = False
+    only: bool = False
 
 
 def entry(name: str) -> MetricEntry:
