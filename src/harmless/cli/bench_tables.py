@@ -11,6 +11,7 @@ from rich.table import Table
 
 from harmless.cli.console import err, out
 from harmless.guards.bench import Bench, Estimate, GuardResult
+from harmless.guards.bench.model import Cascading
 
 MEASURES = {"f1": "F1", "auroc": "AUROC", "recall": "recall", "fpr": "FPR", "recall_at_5_fpr": "R@5% FPR"}
 _NUMBERS = {*MEASURES.values(), "ECE"}
@@ -48,6 +49,8 @@ def show_bench(bench: Bench) -> None:
         _show_sources(guards)
     if bench.pairs:
         _show_pairs(bench)
+    for cascading in bench.cascades:
+        _show_cascade(cascading)
     if any(guard.robustness for guard in guards):
         _show_robustness(guards)
     disagree = sum(each.disagree for each in bench.contested)
@@ -130,6 +133,21 @@ def _show_pairs(bench: Bench) -> None:
             auroc,
             "-" if pair.p_auroc_holm is None else f"{pair.p_auroc_holm:.2g}",
             "-" if pair.kappa is None else f"{pair.kappa:.2f}",
+        )
+    out.print(table)
+
+
+def _show_cascade(found: Cascading) -> None:
+    title = f"{found.cheap}, then {found.expensive}"
+    table = _table(escape(title), "escalated", "band", "F1", "recall", "FPR", "AUROC", "a row")
+    for step in found.steps:
+        values = (step.measures[name].value for name in ("f1", "recall", "fpr", "auroc"))
+        table.add_row(
+            "",
+            f"{step.escalated:.0%}",
+            "none" if step.low is None else f"{step.low:.3f}–{step.high:.3f}",
+            *("-" if value is None else f"{value:.3f}" for value in values),
+            seconds(step.seconds),
         )
     out.print(table)
 

@@ -27,6 +27,7 @@ def bench(
     side: Side = "as-labelled",
     limit: int | None = None,
     robust: int | None = None,
+    cascade: bool = False,
     taxonomy: str = SPINE,
     policy: Path | None = None,
     seed: int = 0,
@@ -49,6 +50,7 @@ def bench(
         limit: judge about so many rows, both labels alike, spread over hazards and sources.
         robust: judge so many prompts again under ten transforms; default 100 where nothing leaves the machine,
             else 0.
+        cascade: also measure the first guard before each of the others: share escalated against quality.
         taxonomy: report hazards by this taxonomy; see `harmless hazards`.
         policy: YAML file with the thresholds; see `harmless policy`.
         seed: of the sample, the bootstrap and the transforms.
@@ -60,7 +62,9 @@ def bench(
 
     rules = load_policy(policy)
     rows = joined([load_rows(name, path=path, side=side) for name in data]).limited(limit, seed)
-    settings = Settings(seed=seed, resamples=resamples, taxonomy=taxonomy, limit=limit, robust=robust)
+    settings = Settings(
+        seed=seed, resamples=resamples, taxonomy=taxonomy, limit=limit, robust=robust, cascade=cascade
+    )
     with Log(out / "verdicts.jsonl") as log, counting(quiet=json) as progress:
         found = anyio.run(run_bench, guard, rows, rules, settings, log, progress)
     paths = write_bench(found, rows, out)

@@ -57,6 +57,7 @@ def render_bench(bench: Bench, rows: Rows) -> str:
         "lines": lines,
         "roc": lines.roc(measured),
         "reliability": lines.reliability(measured),
+        "cascades": lines.cascades(bench.cascades),
         "matrix": _matrix(bench, measured),
         "transforms": _transforms(measured),
         "hazards": _side_by_side(measured, "hazards"),

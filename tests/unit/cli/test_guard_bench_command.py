@@ -31,9 +31,9 @@ BENCH = ("guard", "bench", "--guard", "rules", "--guard", "embedded", "--resampl
 
 
 def test_a_benchmark_prints_tables_and_writes_its_files(capsys: pytest.CaptureFixture[str]) -> None:
-    assert harmless(*BENCH, "--limit", "40", "--robust", "10") == 0
+    assert harmless(*BENCH, "--limit", "40", "--robust", "10", "--cascade") == 0
     printed = capsys.readouterr()
-    for part in ("20 unsafe and 20 safe", "AUROC", "rows/s", "kappa", "zero width", "disagree on"):
+    for part in ("20 unsafe and 20 safe", "AUROC", "rows/s", "kappa", "zero width", "disagree on", "escalated"):
         assert part in printed.out
     folder = Path("harmless-guard-bench")
     assert {path.name for path in folder.iterdir()} == {"verdicts.jsonl", "bench.html", "bench.json"}

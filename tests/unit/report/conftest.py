@@ -44,5 +44,5 @@ def bench_rows() -> Rows:
 
 @pytest.fixture(scope="session")
 def guard_bench(bench_rows: Rows) -> Bench:
-    guards, settings = ["rules", "embedded", "judge"], Settings(resamples=100, robust=8)
+    guards, settings = ["rules", "embedded", "judge"], Settings(resamples=100, robust=8, cascade=True)
     return anyio.run(bench, guards, bench_rows, load_policy(), settings, Log())

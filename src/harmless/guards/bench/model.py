@@ -161,6 +161,35 @@ class Pair(Model):
     kappa: float | None
 
 
+class Step(Model):
+    """A cascade with one band: ``escalated`` is the share of rows that the expensive guard judges.
+
+    The band is of the cheap guard's scores, both ends in it, as ``cascade(CHEAP, EXPENSIVE, LOW, HIGH)`` takes
+    it; None where nothing is escalated. ``seconds`` and ``cost_usd`` are of a row on average: the cheap
+    guard's, and the expensive one's for the share that it judges; None where not known.
+    """
+
+    escalated: float
+    low: float | None
+    high: float | None
+    measures: Mapping[str, Estimate]
+    seconds: float | None
+    cost_usd: float | None
+
+
+class Cascading(Model):
+    """What a cascade of two guards costs and gives, from the cheap one alone to the expensive one alone.
+
+    Of the ``rows`` that both assessed. The bands are fitted to nothing but shares, the figures are still of the
+    rows on which one would choose a band: choose on one set, report on another.
+    """
+
+    cheap: str
+    expensive: str
+    rows: int
+    steps: tuple[Step, ...]
+
+
 class Judged(Model):
     """What one guard made of one row: its score and decision, None if unassessed."""
 
@@ -213,6 +242,7 @@ class Settings(Model):
     taxonomy: str = "salad_bench"
     limit: int | None = None
     robust: int | None = None
+    cascade: bool = False
 
 
 class Bench(Model):
@@ -225,6 +255,7 @@ class Bench(Model):
     guards: tuple[GuardResult, ...]
     pairs: tuple[Pair, ...]
     contested: tuple[Contested, ...]
+    cascades: tuple[Cascading, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

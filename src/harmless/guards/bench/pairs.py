@@ -27,7 +27,7 @@ def compare(said: Mapping[str, Verdicts], settings: Settings) -> tuple[Pair, ...
 
 
 def _pair(first: str, second: str, said: Mapping[str, Verdicts], settings: Settings) -> Pair:
-    a, b = _shared(said[first], said[second])
+    a, b = shared(said[first], said[second])
     right_a, right_b = a.flag == a.label, b.flag == b.label
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     drawn_a, drawn_b = bootstrap(a, settings), bootstrap(b, settings)
@@ -51,7 +51,7 @@ def _pair(first: str, second: str, said: Mapping[str, Verdicts], settings: Setti
     )
 
 
-def _shared(first: Verdicts, second: Verdicts) -> tuple[Verdicts, Verdicts]:
+def shared(first: Verdicts, second: Verdicts) -> tuple[Verdicts, Verdicts]:
     """Return both on the rows that both assessed, in the same order."""
     places = {row.id: i for i, row in enumerate(second.rows)}
     both = [

@@ -18,6 +18,7 @@ from harmless.errors import UnreachableError
 from harmless.guards import registry
 from harmless.guards.bench import measuring, pairs
 from harmless.guards.bench.asking import Log, ask
+from harmless.guards.bench.cascading import cascades
 from harmless.guards.bench.caveats import notes
 from harmless.guards.bench.measuring import Verdicts
 from harmless.guards.bench.model import Bench, Estimate, GuardResult, Kept, Settings
@@ -90,6 +91,7 @@ async def bench(
         guards=tuple(results),
         pairs=pairs.compare(said, settings),
         contested=measuring.contested(said),
+        cascades=cascades(results, said, settings) if settings.cascade else (),
         notes=tuple(notes(results, rows)),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harmless.guards.bench import GuardResult
+from harmless.guards.bench.model import Cascading
 from harmless.report.charts.scale import Scale
 
 WIDTH, HEIGHT = 520, 460
@@ -58,6 +59,22 @@ def reliability(guards: Sequence[GuardResult]) -> list[Line]:
         )
         path = _path([(each.score, each.unsafe) for each in bins])
         lines.append(Line(guard.spec, number % KINDS, path, marks))
+    return lines
+
+
+def cascades(found: Sequence[Cascading]) -> list[Line]:
+    """Return F1 against the share of rows that the expensive guard judges, with a mark for each band."""
+    lines = []
+    for number, each in enumerate(found):
+        known = [(step, f1) for step in each.steps if (f1 := step.measures["f1"].value) is not None]
+        if not known:
+            continue
+        marks = tuple(
+            (X(step.escalated), Y(f1), 4.0, f"{step.escalated:.0%} escalated, F1 {f1:.3f}")
+            for step, f1 in known
+        )
+        name = f"{each.cheap}, then {each.expensive}"
+        lines.append(Line(name, number % KINDS, _path([(step.escalated, f1) for step, f1 in known]), marks))
     return lines
 
 
