@@ -194,7 +194,11 @@ def labels_of(model: str, config: Any, given: dict[str, str]) -> Labels:
     """
     known = _known().get(model)
     own = [str(config.id2label[i]) for i in range(config.num_labels)]
-    if known:
+    if known and isinstance(known["labels"], dict):
+        meaning = {name: known["labels"].get(name) for name in own}
+        unsafe = [name for name, hazard in meaning.items() if hazard]
+        plain = dict(known) | {"labels": list(meaning.items()), "unsafe": unsafe}
+    elif known:
         plain = dict(known) | {"labels": [e if isinstance(e, list) else [e, None] for e in known["labels"]]}
     else:
         several = getattr(config, "problem_type", None) == "multi_label_classification"

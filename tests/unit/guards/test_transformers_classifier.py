@@ -26,10 +26,67 @@ def config(*labels: str, **more: Any) -> Any:
 # Labels, which need no model
 
 
+IDENTITIES = (
+    "male", "female", "homosexual_gay_or_lesbian", "christian", "jewish", "muslim", "black", "white",
+    "psychiatric_or_mental_illness",
+)  # fmt: skip
+DETOXIFY = {
+    "unitary/toxic-bert": ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate"),
+    "unitary/unbiased-toxic-roberta": (
+        "toxicity", "severe_toxicity", "obscene", "identity_attack", "insult", "threat", "sexual_explicit",
+    ),
+    "unitary/multilingual-toxic-xlm-roberta": (
+        "toxicity", "severe_toxicity", "obscene", "identity_attack", "insult", "threat", "sexual_explicit",
+    ),
+}  # fmt: skip
+HAZARDS = {
+    "toxic": "salad.t.O1", "toxicity": "salad.t.O1", "severe_toxic": "salad.t.O1",
+    "severe_toxicity": "salad.t.O1", "obscene": "salad.t.O3", "sexual_explicit": "salad.t.O3",
+    "threat": "salad.c.O2", "insult": "salad.c.O7", "identity_hate": "salad.c.O1",
+    "identity_attack": "salad.c.O1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", DETOXIFY)
+def test_labels_of_detoxify_are_hazards_and_whom_a_text_speaks_of_is_none(model: str) -> None:
+    names = DETOXIFY[model]
+    own = names if model == "unitary/toxic-bert" else names + IDENTITIES
+    labels = labels_of(model, config(*own), {})
+    assert labels.labels == tuple((name, HAZARDS.get(name)) for name in own)
+    assert (set(labels.unsafe), labels.scores, labels.sees) == (set(names), "sigmoid", "both")
+
+
+def test_a_model_of_detoxify_with_one_output_is_read_by_its_name() -> None:
+    labels = labels_of("unitary/multilingual-toxic-xlm-roberta", config("toxic"), {})
+    assert (labels.labels, labels.unsafe) == ((("toxic", "salad.t.O1"),), ("toxic",))
+
+
+def test_a_model_of_detoxify_whose_outputs_have_no_names_has_to_be_told() -> None:
+    with pytest.raises(UsageError, match="it has LABEL_0, LABEL_1"):
+        labels_of("unitary/unbiased-toxic-roberta", config("LABEL_0", "LABEL_1"), {})
+
+
+PROMPT_GUARDS = {
+    "meta-llama/Llama-Prompt-Guard-2-86M": ("benign", "malicious"),
+    "meta-llama/Llama-Prompt-Guard-2-22M": ("benign", "malicious"),
+    "meta-llama/Prompt-Guard-86M": ("benign", "injection", "jailbreak"),
+}
+
+
+@pytest.mark.parametrize("model", PROMPT_GUARDS)
+def test_labels_of_prompt_guards_are_of_no_hazard(model: str) -> None:
+    names = PROMPT_GUARDS[model]
+    labels = labels_of(model, config(*(f"LABEL_{i}" for i in range(len(names)))), {})
+    assert labels.labels == tuple((name, None) for name in names)
+    assert (labels.unsafe, labels.scores, labels.sees) == (names[1:], "softmax", "prompt")
+
+
 @pytest.mark.parametrize("model", sorted(module._known()))
 def test_known_models_have_known_hazards(model: str) -> None:
-    names = [each if isinstance(each, str) else each[0] for each in module._known()[model]["labels"]]
-    labels = labels_of(model, config(*(f"LABEL_{i}" for i in range(len(names)))), {})
+    known = module._known()[model]["labels"]
+    names = [each if isinstance(each, str) else each[0] for each in known]
+    own = names if isinstance(known, dict) else [f"LABEL_{i}" for i in range(len(names))]
+    labels = labels_of(model, config(*own), {})
     assert set(labels.unsafe) <= set(names)
     assert labels.licence
     spine = taxonomy.load()
