@@ -1,0 +1,129 @@
+"""The guards that need no other service, measured as they run, beside each other.
+
+    OMP_NUM_THREADS=1 python bench/guard_bench.py [--data FOLDER] [--quick] [--out FOLDER]
+
+Without ``--data`` the built-in prompts only. ``FOLDER`` holds public data (``benign_prompts.jsonl``,
+``jailbreaks_inthewild.jsonl.gz``, ``labelled_replies.jsonl.gz``). What is training data of a guard is marked so
+in the results. Writes ``bench/results/guard_bench.json`` and, with ``--out``, the pages and verdicts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from harmless.check import load_policy
+from harmless.core import Exchange
+from harmless.data import Labelled, read_rows
+from harmless.errors import HarmlessError
+from harmless.guards import load
+from harmless.guards.bench import Bench, GuardResult, Log, Rows, Settings, bench, load_rows
+from harmless.report import write_bench
+
+HERE = Path(__file__).parent
+SAMPLE = 1000
+PROMPT_GUARDS = ("embedded", "encoder", "rules", "any(rules,embedded)", "any(rules,encoder)")
+REPLY_GUARDS = ("judge", "embedded", "rules")
+
+
+def sets(data: Path | None) -> Iterator[tuple[str, Rows, tuple[str, ...], Settings]]:
+    """Yield name, rows, guards and settings of each part."""
+    yield "twins", load_rows("twins"), PROMPT_GUARDS, Settings(cascade=True)
+    yield "ordinary", load_rows("ordinary"), PROMPT_GUARDS, Settings(robust=0)
+    if data is None:
+        return
+    alpaca = list(read(data / "benign_prompts.jsonl", unsafe=False, source="Alpaca"))
+    yield "alpaca", Rows("Alpaca", "Alpaca rows", tuple(alpaca)), PROMPT_GUARDS, Settings(robust=0)
+    wild = data / "jailbreaks_inthewild.jsonl.gz"
+    rows = Rows("jailbreaks in the wild", wild.name, tuple(read(wild, unsafe=True)), files=(wild,))
+    yield "jailbreaks", rows, PROMPT_GUARDS, Settings(robust=0)
+    replies = load_rows("collected_replies", path=data / "labelled_replies.jsonl.gz")
+    yield "replies", replies, REPLY_GUARDS, Settings()
+
+
+def read(path: Path, *, unsafe: bool, source: str | None = None) -> Iterator[Labelled]:
+    for line, row in read_rows(path):
+        if source in (None, row["source"]):
+            exchange = Exchange.of(row["text"])
+            yield Labelled(id=str(line), exchange=exchange, unsafe=unsafe, source=row["source"])
+
+
+def available(specs: tuple[str, ...]) -> list[str]:
+    """Return those guards whose optional packages and artefacts are there."""
+    found = []
+    for spec in specs:
+        try:
+            guard = load(spec)
+            anyio.run(guard.judge, [Exchange.of("hello", "hello" if guard.info.sees == "reply" else None)])
+        except (HarmlessError, OSError) as error:
+            print(f"  without {spec}: {error}")
+            continue
+        found.append(spec)
+    return found
+
+
+def summary(found: Bench) -> dict[str, Any]:
+    """Return what is kept of a part: no rows, no finer hazards than domains."""
+    return {
+        "data": found.data.model_dump(mode="json"),
+        "notes": list(found.notes),
+        "guards": {each.spec: _guard(each) for each in found.guards},
+        "pairs": [pair.model_dump(mode="json", exclude_none=True) for pair in found.pairs],
+        "cascades": [each.model_dump(mode="json", exclude_none=True) for each in found.cascades],
+    }
+
+
+def _guard(result: GuardResult) -> dict[str, Any]:
+    kept = result.model_dump(
+        mode="json",
+        include={"threshold", "counts", "measures", "effort", "robustness", "causes"},
+        exclude_none=True,
+    )
+    parts = {"domains": result.hazards, "sources": result.sources}
+    return kept | {
+        name: {
+            each.name: {m: each.measures[m].value for m in ("recall", "fpr", "f1", "auprc", "auroc")}
+            for each in of
+            if each.level in ("domain", "source")
+        }
+        for name, of in parts.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--quick", action="store_true", help="60 rows a part, results left alone")
+    options = parser.parse_args()
+    result: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        out = options.out or Path(scratch)
+        for name, rows, specs, settings in sets(options.data):
+            rows = rows.limited(60 if options.quick else SAMPLE)
+            if options.quick:
+                settings = settings.model_copy(update={"robust": 0, "resamples": 200})
+            with Log(out / name / "verdicts.jsonl") as log:
+                found = anyio.run(bench, available(specs), rows, load_policy(), settings, log)
+            write_bench(found, replace(rows, name=name), out / name)
+            result[name] = summary(found)
+            print(f"{name}: {found.data.unsafe} unsafe, {found.data.safe} safe")
+            for each in found.guards:
+                values = ((m, each.measures[m].value) for m in ("f1", "auroc", "recall", "fpr"))
+                print(f"  {each.spec:22}" + "".join(f" {m} {v:.3f}" for m, v in values if v is not None))
+            for note in found.notes:
+                print(f"  Note: {note}")
+    if not options.quick:
+        path = HERE / "results" / "guard_bench.json"
+        path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
