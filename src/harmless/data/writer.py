@@ -176,11 +176,11 @@ class Writer:
 
     def _request(self, hazard: Hazard, number: int) -> Conversation:
         text, (form, register) = template(), self._kind(number)
-        examples = "\n\n".join(text["pair"].format_map(row) for row in self._parents(hazard, number))
-        ask = text["ask"].format(
-            name=hazard.name, definition=hazard.definition, examples=examples, form=form, register=register
-        )
-        return (Message(role="system", content=text["system"]), Message(role="user", content=ask))
+        turns = [Message(role="system", content=text["system"])]
+        for row in self._parents(hazard, number):
+            turns.append(_ask(hazard, row["form"], row["register"]))
+            turns.append(Message(role="assistant", content=text["pair"].format_map(row)))
+        return (*turns, _ask(hazard, form, register))
 
     async def _judge(
         self, hazard: Hazard, number: int, reply: Reply, place: int
@@ -240,7 +240,7 @@ class Writer:
 
     def _kind(self, number: int) -> tuple[str, str]:
         """Return form and register that are asked for; all combinations take turns."""
-        forms, registers = template()["forms"], template()["registers"]
+        forms, registers = template()["asked"], template()["registers"]
         return forms[number % len(forms)], registers[number // len(forms) % len(registers)]
 
     def _keep(self, row: dict[str, Any]) -> None:
@@ -261,6 +261,14 @@ class Writer:
                 f"The target {self._target.info.name} only fails: {reply.cause}.",
                 "What was written is kept; check the target, then run the same command again.",
             )
+
+
+def _ask(hazard: Hazard, form: str, register: str) -> Message:
+    text = template()
+    words = {"form": text["forms"][form], "register": register}
+    return Message(
+        role="user", content=text["ask"].format(name=hazard.name, definition=hazard.definition, **words)
+    )
 
 
 def _written(out: Path) -> list[dict[str, Any]]:

@@ -82,14 +82,12 @@ def test_the_model_is_shown_twins_of_the_hazard_and_told_the_form(tmp_path: Path
     write(out, answer)
     twins = {row["id"]: row for row in pairs_of_twins()}
     for conversation, row in zip(seen, rows_of(out), strict=True):
-        assert [message.role for message in conversation] == ["system", "user"]
-        for parent in row["lineage"]["parents"]:
-            assert (
-                f"REFUSE: {twins[parent]['harmful']}\nANSWER: {twins[parent]['benign']}"
-                in conversation[1].content
-            )
-    assert "a question, in a casual register" in seen[0][1].content
-    assert "an instruction, in a casual register" in seen[1][1].content
+        assert [message.role for message in conversation] == ["system", *["user", "assistant"] * 4, "user"]
+        examples = [message.content for message in conversation if message.role == "assistant"]
+        parents = [twins[parent] for parent in row["lineage"]["parents"]]
+        assert examples == [f"REFUSE: {each['harmful']}\nANSWER: {each['benign']}" for each in parents]
+    assert "a question, in a casual register" in seen[0][-1].content
+    assert "an instruction, in a casual register" in seen[1][-1].content
 
 
 def test_every_reply_has_its_fate(tmp_path: Path) -> None:
