@@ -18,7 +18,7 @@ from harmless.guards.linear import sigmoid
 from harmless.guards.signals import LIMIT
 from harmless.guards.train import contamination, own, prompt
 from harmless.guards.train.finetune import PACKAGE, Tuned, Tuning, finetune
-from harmless.guards.train.fit import auroc, logistic
+from harmless.guards.train.fit import auroc, even, logistic
 from harmless.guards.train.groups import folds
 from harmless.guards.train.prompt import MIXED, PromptRows
 from harmless.guards.train.rows import Rows, load
@@ -31,6 +31,8 @@ LARGE = 100
 CALIBRATION = 400
 ORDINARY = (own.ORDINARY, "Self-Instruct seeds", "deepset/prompt-injections")
 SHORT = 25
+SHARE = 0.75
+"""Weight of the encoder beside tier 1: with one half, prompts of unseen sources were told apart worse."""
 MAX_FALSE_POSITIVES, MAX_SHORT = 0.02, 0.01
 GRID = np.arange(0.1, 0.96, 0.005)
 
@@ -70,12 +72,15 @@ def train(
     rows.left_out[contamination.REASON] += prompts.left_out
     held = (folds(prompts.groups, FOLDS, rng) == 0) & ~_chained(prompts.groups)
     split = _Split(prompts, np.flatnonzero(~held), np.flatnonzero(held))
-    tuned = finetune(split.texts(split.train), split.labels(split.train), _even(split), tuning, progress)
+    tuned = finetune(split.texts(split.train), split.labels(split.train), _weights(split), tuning, progress)
     progress("quantising")
     network = tuned.onnx(split.texts(rng.permutation(split.train)[:CALIBRATION]))
     made = bert.parse(NAME, network, _tokens(tuned), json.dumps(_about(tuned)).encode())
     progress("thresholds")
-    notes, metrics = _fitted(split, made, tuned)
+    notes, metrics = _fitted(split, made, tuning.seed)
+    exact = bert.parse(NAME, tuned.onnx([]), made.tokens, json.dumps(made.metadata).encode())
+    truth = split.labels(split.test)
+    metrics["auroc_float32"] = auroc(truth, exact.scores(split.texts(split.test)))
     metrics["megabytes"] = round(len(network) / 1e6, 2)
     files = _write(out, made, _about(tuned) | notes | _origin(rows, metrics))
     counts = {name: len(found) for name, found in rows.by_source.items()}
@@ -101,31 +106,36 @@ class _Split:
         return self.data.labels[index]
 
 
-def _even(split: _Split) -> NDArray[np.float64]:
-    weights = split.data.weights[split.train]
-    return np.asarray(weights / weights.mean())
+def _weights(split: _Split) -> NDArray[np.float64]:
+    """Return the weights of tier 1, but more of ordinary prompts, of which there are few from elsewhere."""
+    labels = split.labels(split.train)
+    weights = split.data.weights[split.train].copy()
+    ordinary = np.isin(split.data.sources[split.train], ORDINARY) & (labels == 0)
+    weights[ordinary] = max(float(weights.max()), 1.0)
+    even(weights, labels)
+    return weights
 
 
-def _fitted(split: _Split, made: Encoder, tuned: Tuned) -> tuple[dict[str, Any], dict[str, float]]:
+def _fitted(split: _Split, made: Encoder, seed: int) -> tuple[dict[str, Any], dict[str, float]]:
     """Return calibration and threshold of the encoder alone and with tier 1, and what was measured."""
     texts, labels = split.texts(split.test), split.labels(split.test)
     sources = split.data.sources[split.test]
     second = made.scores(texts)
-    exact = bert.parse(NAME, tuned.onnx([]), made.tokens, json.dumps(made.metadata).encode()).scores(texts)
-    linear = prompt.fit_harm(split.data, split.train, tuned.tuning.seed)
+    linear = prompt.fit_harm(split.data, split.train, seed)
     first = np.clip(linear.scores([hashed(texts)])[:, 0], -LIMIT, LIMIT)
     slopes = [logistic(scores[:, None], labels) for scores in (second, first)]
     (a, a0), (b, b0) = ((float(slope[0]), bias) for slope, bias in slopes)
+    rest = 1 - SHARE
     alone = {"encoder": a, "bias": a0}
-    both = {"encoder": a / 2, "prompt": b / 2, "bias": (a0 + b0) / 2}
-    short = np.array([len(text) <= SHORT for text in texts])
-    metrics = {"auroc_float32": auroc(labels, exact), "auroc_int8": auroc(labels, second)}
-    for name, fitted, chance in (
-        ("tier1", {}, sigmoid(b * first + b0)),
-        ("alone", alone, sigmoid(a * second + a0)),
-        ("both", both, sigmoid((a * second + a0 + b * first + b0) / 2)),
+    both = {"encoder": SHARE * a, "prompt": rest * b, "bias": SHARE * a0 + rest * b0}
+    short = np.array([len(text) <= SHORT for text in texts]) & (sources == own.ORDINARY)
+    metrics = {"auroc_int8": auroc(labels, second)}
+    for name, fitted, total in (
+        ("tier1", {}, b * first + b0),
+        ("alone", alone, a * second + a0),
+        ("both", both, SHARE * (a * second + a0) + rest * (b * first + b0)),
     ):
-        fitted["threshold"], found = chosen(chance, labels, sources, short)
+        fitted["threshold"], found = chosen(sigmoid(total), labels, sources, short)
         metrics |= {f"{name}_{metric}": value for metric, value in found.items()}
     return {"alone": alone, "both": both}, metrics
 
@@ -145,7 +155,7 @@ def chosen(
         chance: (rows,) probabilities of harm from a model that has not seen the rows.
         labels: (rows,) 1 where harmful.
         sources: (rows,) where they come from.
-        short: (rows,) whether they have at most ``SHORT`` characters.
+        short: (rows,) whether they are short phrases, of at most ``SHORT`` characters.
     """
     ordinary = np.isin(sources, ORDINARY) & (labels == 0)
     mixed = [sources == name for name in MIXED if (sources == name).any()]
