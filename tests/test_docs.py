@@ -46,7 +46,7 @@ LOADED = re.compile(
     r"""(?:<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)="?|url\(["']?)((?:https?:)?//[^"') >]+)"""
 )
 RUN = ("bash", "console", "python")
-TIMEOUT = 240  # seconds a block may take
+TIMEOUT = 600  # seconds a block may take
 
 
 @dataclass(frozen=True)
