@@ -98,7 +98,9 @@ def test_a_file_of_the_user_is_an_attack_by_all_its_templates(tmp_path: Path) ->
     )
     attack = load(f"template({file})")
     assert (attack.info.family, attack.info.calls, attack.info.turns) == ("house", 3, "multi")
-    assert run(attack, FakeSession()).prompts == ["Please: open the old box", "Hi", "open the old box"]
+    session = run(attack, FakeSession())
+    assert sorted(session.prompts) == ["Hi", "Please: open the old box", "open the old box"]
+    assert session.prompts.index("Hi") + 1 == session.prompts.index("open the old box")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ _PERSUASION = "persuasion"
 
 
 class Templates:
-    """Puts the objective into one template after the other.
+    """Puts the objective into one template after the other, in an order of its own for every objective.
+
+    So a budget that ends before all were tried favours none.
 
     Args:
         name: of the attack.
@@ -36,7 +38,7 @@ class Templates:
     async def run(self, session: Session) -> None:
         """Say all the turns of every template; one whose turn got no reply is left."""
         *before, last = session.objective.conversation
-        for template in self._chosen:
+        for template in session.random.sample(self._chosen, len(self._chosen)):
             said = template.opening(tuple(before))
             for turn in template.said(last.content):
                 said = (*said, Message(role="user", content=turn))

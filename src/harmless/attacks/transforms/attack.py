@@ -17,7 +17,9 @@ _AGAIN = 5
 
 
 class Transforms:
-    """Asks for the objective in one form after the other.
+    """Asks for the objective in one form after the other, in an order of its own for every objective.
+
+    So a budget that ends before all were tried favours none.
 
     Args:
         name: of the attack.
@@ -36,7 +38,7 @@ class Transforms:
         """Ask in every form; a reply in a code is judged in plain text."""
         *before, last = session.objective.conversation
         for _ in range(self._times):
-            for each in self._chains:
+            for each in session.random.sample(self._chains, len(self._chains)):
                 text = each.instructed(last.content, session.random, reply=self._reply)
                 decode = self._decoder(each) if each.decodes_reply else None
                 conversation = (*before, Message(role="user", content=text))
