@@ -28,7 +28,7 @@ from harmless.guards.bench import Bench, GuardResult, Log, Rows, Settings, bench
 from harmless.report import write_bench
 
 HERE = Path(__file__).parent
-SAMPLE = 1000
+SAMPLE = 500
 PROMPT_GUARDS = ("embedded", "encoder", "rules", "any(rules,embedded)", "any(rules,encoder)")
 REPLY_GUARDS = ("judge", "embedded", "rules")
 
@@ -107,7 +107,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         out = options.out or Path(scratch)
         for name, rows, specs, settings in sets(options.data):
-            rows = rows.limited(60 if options.quick else SAMPLE)
+            if name != "twins" or options.quick:
+                rows = rows.limited(60 if options.quick else SAMPLE)
             if options.quick:
                 settings = settings.model_copy(update={"robust": 0, "resamples": 200})
             with Log(out / name / "verdicts.jsonl") as log:
@@ -117,12 +118,13 @@ def main() -> None:
             print(f"{name}: {found.data.unsafe} unsafe, {found.data.safe} safe")
             for each in found.guards:
                 values = ((m, each.measures[m].value) for m in ("f1", "auroc", "recall", "fpr"))
-                print(f"  {each.spec:22}" + "".join(f" {m} {v:.3f}" for m, v in values if v is not None))
+                line = "".join(f" {m} {v:.3f}" for m, v in values if v is not None)
+                print(f"  {each.spec:22}{line}", flush=True)
             for note in found.notes:
-                print(f"  Note: {note}")
-    if not options.quick:
-        path = HERE / "results" / "guard_bench.json"
-        path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+                print(f"  Note: {note}", flush=True)
+            if not options.quick:
+                path = HERE / "results" / "guard_bench.json"
+                path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
