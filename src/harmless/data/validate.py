@@ -13,7 +13,7 @@ from harmless import taxonomy
 from harmless.data.difficulty import difficulties, text_digest
 from harmless.data.files import read_rows
 from harmless.data.known import Known
-from harmless.data.overlap import normal
+from harmless.data.overlap import grams, jaccard
 from harmless.data.synthetic import LINEAGE, SYNTHETIC
 from harmless.errors import UnknownNameError
 
@@ -21,6 +21,8 @@ TWINS = Path(__file__).parent / "builtin" / "twins.jsonl"
 FORMS = ("question", "imperative", "fiction", "dialogue")
 PAIRS_A_HAZARD, FORMS_A_HAZARD = 6, 3
 LONGEST_WORDS, LENGTH_RATIO, SHARED_STEMS = 60, (0.5, 1.8), 2
+#: Jaccard index of both sides from which the twins hardly differ.
+SAME = 0.8
 _STEM = re.compile(r"[a-z]{4,}")
 
 
@@ -137,8 +139,8 @@ def _side(side: Any, form: Any) -> str:
 
 
 def _twins(harmful: str, benign: str) -> Iterator[str]:
-    if normal(harmful) == normal(benign):
-        yield "Both sides are the same."
+    if jaccard(grams(harmful), grams(benign)) >= SAME:
+        yield "Both sides are nearly the same."
     words = len(harmful.split())
     if words > LONGEST_WORDS:
         yield f"The harmful request has {words} words, more than {LONGEST_WORDS}."

@@ -111,3 +111,25 @@ def test_a_whole_file_covers_every_hazard_with_six_pairs_in_three_forms(tmp_path
     rest = [row for row in rows if row["hazard"] != PAIR["hazard"]]
     assert len(plain) >= 6
     assert problems(tmp_path, *plain, *rest, complete=True) == ["O57: Theft has 1 forms, fewer than 3."]
+
+
+def test_sides_that_hardly_differ_are_a_problem(tmp_path: Path) -> None:
+    same = {**PAIR, "benign": PAIR["harmful"].replace("bicycle", "bicycles")}
+    assert problems(tmp_path, same) == ["line 1, O57-01: Both sides are nearly the same."]
+
+
+def test_what_a_model_wrote_says_so_in_its_id_and_has_a_lineage(tmp_path: Path) -> None:
+    lineage: dict[str, Any] = dict.fromkeys(("generator", "revision", "template", "date"), "x")
+    lineage |= {"seed": 0, "attempt": 0, "parents": []}
+    written = {**PAIR, "id": "O57-s01", "source": "synthetic", "licence": "CC0-1.0", "lineage": lineage}
+    assert problems(tmp_path, written) == []
+    assert problems(tmp_path, {**written, "id": "O57-01"}) == [
+        "line 1, O57-01: The id is not O57, a dash, s and two digits."
+    ]
+    assert problems(tmp_path, {**written, "lineage": {"generator": "x"}, "licence": ""}) == [
+        "line 1, O57-s01: The lineage lacks revision, template, seed, attempt, parents, date.",
+        "line 1, O57-s01: There is no licence.",
+    ]
+    assert problems(tmp_path, {**PAIR, "lineage": lineage}) == [
+        "line 1, O57-01: It has a lineage, and its source is not 'synthetic'."
+    ]
