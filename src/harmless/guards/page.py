@@ -16,9 +16,9 @@ NOTHING = "nothing"
 
 _HEAD = """# All guards
 
-What each covers, costs and needs, its licence, and which data leaves the machine. Times are of a short prompt
-on one core. How to combine guards is in [guards-combined](guards-combined.md); how guard models are run, and
-what they cost, in [guards-lm](guards-lm.md).
+What each covers, costs and needs, its licence, and which data leaves the machine. Times are of one core and a
+prompt of 60 characters. How to combine guards is in [guards-combined](guards-combined.md); how guard models are
+run, and what they cost, in [guards-lm](guards-lm.md).
 
 | guard | covers | judges | needs | costs | licence | data that leaves the machine |
 | --- | --- | --- | --- | --- | --- | --- |
