@@ -12,17 +12,19 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from harmless import taxonomy
 from harmless.core.exchange import Exchange
 from harmless.core.protocols import GuardInfo
 from harmless.core.verdict import Finding, Outcome, Verdict
 from harmless.guards.batches import judge_each
 from harmless.guards.features import hashed, words
-from harmless.guards.linear import Artefact, LinearModel, sigmoid, softmax
+from harmless.guards.hazard import HazardNamer
+from harmless.guards.linear import Artefact, LinearModel, sigmoid
 from harmless.guards.linear import shipped as shipped_artefact
 from harmless.guards.signals import LIMIT
 from harmless.guards.views import REPLY_BITS, WHOLE, harm_views, prompt_text
 
-ARTEFACTS = ("prompt", "reply", "domain")
+ARTEFACTS = ("prompt", "reply", "hazard")
 TOP_WORDS = 3
 MAX_EXPLAINED = 4000
 
@@ -31,7 +33,8 @@ class EmbeddedGuard:
     """Judges the reply where there is one, otherwise the last user message after the earlier ones.
 
     The score is a calibrated probability of harm on data that is half harmful. A flagged text gets up to
-    three findings: the words that drove the score, each with its span and the most likely SALAD-Bench domain.
+    three findings: the words that drove the score, each with its span and the hazard: the leaf
+    if it is likely enough, else the task, else the domain. ``labels`` holds their probabilities.
     """
 
     def __init__(self, artefacts: dict[str, Artefact] | None = None) -> None:
@@ -41,16 +44,20 @@ class EmbeddedGuard:
     def _artefacts(self) -> dict[str, Artefact]:
         return self._given or {name: shipped_artefact(name) for name in ARTEFACTS}
 
+    @cached_property
+    def _namer(self) -> HazardNamer:
+        return HazardNamer(self._artefacts["hazard"])
+
     @property
     def info(self) -> GuardInfo:
-        """Name, revision (digests of the artefacts), the six domains, and the threshold for prompts."""
+        """Name, revision (digests of the artefacts), all hazards it can name, and the threshold for prompts."""
         return GuardInfo(
             name="embedded",
             revision="-".join(self._artefacts[name].revision[:8] for name in ARTEFACTS),
             family="built-in n-grams",
             sees="both",
             threshold=self._artefacts["prompt"].metadata["threshold"],
-            hazards=tuple(f"salad.d.{head}" for head in self._model("domain").heads),
+            hazards=self._namer.keys,
             licence=self._artefacts["prompt"].metadata["licence"],
         )
 
@@ -96,29 +103,22 @@ class EmbeddedGuard:
     def flagged(
         self, exchange: Exchange, chance: float, *, rule: str = "embedded", words: bool = True
     ) -> Verdict:
-        """Return the verdict on an exchange that ``rule`` finds unsafe: likely domain and driving words.
+        """Return the verdict on an exchange that ``rule`` finds unsafe: hazard and driving words.
 
         Without ``words`` the finding is the whole text.
         """
         text = exchange.prompt if exchange.reply is None else exchange.reply
-        domain, likely = self._domain(text)
+        (hazard,) = self._namer.name([text])
         driving = self._driving_words(text, exchange.reply is not None) if words else []
         found = driving or [(0, len(text))]
         return Verdict(
             outcome=Outcome.UNSAFE,
             score=chance,
-            findings=tuple(
-                Finding(hazard=f"salad.d.{domain}", rule=rule, span=span, score=chance) for span in found
-            ),
-            labels={domain: likely},
-            reason=f"likely {domain}"
+            findings=tuple(Finding(hazard=hazard.key, rule=rule, span=span, score=chance) for span in found),
+            labels=hazard.labels,
+            reason=f"likely {taxonomy.load().hazard(hazard.key).name}"
             + (f"; driven by: {', '.join(text[start:end] for start, end in found)[:120]}" if words else ""),
         )
-
-    def _domain(self, text: str) -> tuple[str, float]:
-        model = self._model("domain")
-        chances = softmax(model.scores([hashed([text], model.bits)]))[0]
-        return model.heads[int(chances.argmax())], float(chances.max())
 
     def _driving_words(self, text: str, is_reply: bool) -> list[tuple[int, int]]:
         spans = words(text[:MAX_EXPLAINED])

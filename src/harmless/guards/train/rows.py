@@ -81,6 +81,33 @@ def load(data: Path | None = None, *, only_measure: bool = False) -> Rows:
     return rows
 
 
+def labelled_injections(data: Path | None = None) -> list[Row]:
+    """Return injections and jailbreaks (``unsafe``), and ordinary prompts, under free licences.
+
+    ``goal`` is the split of the set, ``train`` or ``test``. Raises as :func:`load`.
+    """
+    found = []
+    for name, source in _catalogue()["injections"].items():
+        for record in _raw(name, source, data)[0]:
+            merged = {**source.get("set", {}), **record}
+            if not refused(merged):
+                origin = Row(str(merged["text"]), source=str(merged["source"]), licence=str(merged["licence"]))
+                found.append(
+                    replace(origin, unsafe=bool(merged["label"]), goal=str(merged.get("split", "train")))
+                )
+    return found
+
+
+def leaf_of_choices(data: Path | None = None) -> dict[str, str]:
+    """Return the key of the leaf of every question of SALAD-Bench's multiple choice; raises as :func:`load`."""
+    raw, _ = _raw("choices", _catalogue()["sources"]["choices"], data)
+    return {
+        str(record["query"]): f"salad.c.{str(record['3-category']).partition(':')[0]}"
+        for record in raw
+        if record.get("3-category")
+    }
+
+
 def refused(record: Mapping[str, Any]) -> str:
     """Return why a record may not be trained on, or an empty string."""
     licence, source = str(record.get("licence", "unknown")), str(record.get("source", ""))
