@@ -85,7 +85,7 @@ def _measures(
         "precision": _share(true_positive, flagged),
         "recall": _share(true_positive, positive),
         "fpr": _share(false_positive, negative),
-        "f1": _share(2 * true_positive, flagged + positive),
+        "f1": _share(2 * true_positive, np.where(positive > 0, flagged + positive, 0)),
         "brier": _share(w @ (s - y) ** 2, total),
         "ece": _calibration_error(s, y, w, total),
     }

@@ -72,6 +72,7 @@ def test_what_has_no_denominator_is_nan() -> None:
     only_safe = detection([0.1, 0.2], [0, 0], [0, 0])
     assert all(math.isnan(only_safe[name][0]) for name in ("recall", "auroc", "auprc", "precision", "f1"))
     assert only_safe["fpr"][0] == 0
+    assert math.isnan(detection([0.1, 0.8], [0, 1], [0, 0])["f1"][0])
     only_unsafe = detection([0.1, 0.9], [0, 1], [1, 1])
     assert all(math.isnan(only_unsafe[name][0]) for name in ("fpr", "auroc", "recall_at_1_fpr"))
     assert all(math.isnan(values[0]) for values in detection([], [], []).values())
