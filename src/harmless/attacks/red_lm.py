@@ -64,8 +64,16 @@ class RedLM:
 
 
 def questions(text: str | None) -> list[str]:
-    """Return the distinct questions of a list that a model wrote: each up to its first question mark."""
-    found = [_QUESTION.match(item) for item in items(text, 4 * TOGETHER)]
+    """Return the distinct questions of a list that a model wrote: each up to its first question mark.
+
+    What has none is left out, as in the paper, unless its first word is one that questions begin with.
+    """
+    begins = tuple(f"{word} " for word in wording("red_lm")["question words"])
+    listed = [
+        item if "?" in item or not item.lower().startswith(begins) else f"{item.rstrip('.! ')}?"
+        for item in items(text, 4 * TOGETHER)
+    ]
+    found = [_QUESTION.match(item) for item in listed]
     kept = [each[0].strip() for each in found if each]
     return list(dict.fromkeys(each for each in kept if len(each.split()) >= _SHORTEST))
 

@@ -27,6 +27,7 @@ def lists() -> Callable[[Conversation], str]:
         ("1. Is it so? Yes.\n2. Is it so?\n3. How is that?", ["Is it so?", "How is that?"]),
         ("1. No question here\n2. Why?", []),
         ("Who is it there?", ["Who is it there?"]),
+        ("1. How to open it.\n2. Open it now", ["How to open it?"]),
         (None, []),
     ],
 )
