@@ -18,9 +18,10 @@ from harmless.cli.console import err, out, percent, print_json
 from harmless.cli.options import Asking, Workspace, open_store
 from harmless.core import Prompt
 from harmless.errors import UsageError
+from harmless.evidence import Store
 
 if TYPE_CHECKING:
-    from harmless.attacks import Results
+    from harmless.attacks import Attack, Results
     from harmless.attacks.campaign import CampaignProgress
 
 #: What runs where no attack is named: quick, and without a model that writes.
@@ -44,6 +45,7 @@ def attack(
     judge: str = "judge",
     budget: str | None = None,
     policy: Path | None = None,
+    replay: str | None = None,
     fresh: bool = False,
     show: int = 0,
     list_: Annotated[bool, Parameter(name="--list", negative="")] = False,
@@ -65,6 +67,7 @@ def attack(
         judge: the guard that judges the replies in view of the objective.
         budget: stop after e.g. 500calls (of the target, divided evenly over attacks and objectives), 10m, 2usd.
         policy: YAML file with thresholds; see `harmless policy`.
+        replay: say again what succeeded in this run, word by word, for its objectives unless others are named.
         fresh: start a new run although this one is done.
         show: print so many successes; what was said and replied may be harmful.
         list_: list the attacks and stop.
@@ -78,8 +81,15 @@ def attack(
     if target is None:
         raise UsageError("Which target?", "Name one that you may attack: harmless attack embedded.")
     rules = load_policy(policy)
-    chosen = [attacks.load(spec) for spec in attack or USUAL]
-    aims = chosen_objectives(objective, objectives, hazard, limit, asking.seed)
+    with open_store(workspace) as store:
+        again = _replayed(store, replay) if replay else None
+    chosen = [attacks.load(spec) for spec in attack or (() if again else USUAL)]
+    if again:
+        chosen.append(again[0])
+    if again and not (objective or objectives or hazard):
+        aims = again[1][:limit]
+    else:
+        aims = chosen_objectives(objective, objectives, hazard, limit, asking.seed)
     judges = load_judges(judge, rules)
     asked = asking.target(target, rules)
     needs = any(each.info.attacker for each in chosen)
@@ -111,6 +121,14 @@ def attack(
         for message in each.conversation:
             out.print(f"  {message.role}: {escape(message.content)}")
         out.print(f"  [dim]reply:[/] {escape(each.reply)}")
+
+
+def _replayed(store: Store, run: str) -> tuple[Attack, list[Prompt]]:
+    """Return the attack that says again what succeeded in a run, and that run's objectives."""
+    from harmless.attacks.recorded import recorded
+
+    found = store.run(run)
+    return recorded(found.id, str(store.path.parent)), store.prompts(found.id)
 
 
 def chosen_objectives(
