@@ -4,7 +4,8 @@
 
 Without ``--data`` the built-in prompts only. ``FOLDER`` holds public data (``benign_prompts.jsonl``,
 ``jailbreaks_inthewild.jsonl.gz``, ``labelled_replies.jsonl.gz``). What is training data of a guard is marked so
-in the results. Writes ``bench/results/guard_bench.json`` and, with ``--out``, the pages and verdicts.
+in the results. Writes ``bench/results/guard_bench.json``, the tables of ``docs/guard-bench.md`` and, with
+``--out``, the pages and verdicts.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ from harmless.guards.bench import Bench, GuardResult, Log, Rows, Settings, bench
 from harmless.report import write_bench
 
 HERE = Path(__file__).parent
+DOCS = HERE.parent / "docs" / "guard-bench.md"
+START, END = "<!-- guard_bench: start -->", "<!-- guard_bench: end -->"
 SAMPLE = 500
-PROMPT_GUARDS = ("embedded", "encoder", "rules", "any(rules,embedded)", "any(rules,encoder)")
+PROMPT_GUARDS = ("embedded", "encoder", "rules", "any(rules,embedded)")
 REPLY_GUARDS = ("judge", "embedded", "rules")
 
 
@@ -97,6 +100,53 @@ def _guard(result: GuardResult) -> dict[str, Any]:
     }
 
 
+def markdown(result: dict[str, Any]) -> str:
+    """Return the results as tables: quality of each part, then what a cascade gives."""
+    lines = [
+        "| rows | guard | F1 | AUROC | recall | false positives | recall at 5 % | one row | rows/s |",
+        "| --- |" + " ---: |" * 8,
+    ]
+    for name, part in result.items():
+        marked = " *" if any("training data" in note for note in part["notes"]) else ""
+        about = f"{name}{marked}: {part['data']['unsafe']} unsafe, {part['data']['safe']} safe"
+        for spec, each in part["guards"].items():
+            values = [each["measures"][m] for m in ("f1", "auroc", "recall", "fpr", "recall_at_5_fpr")]
+            took = each["effort"]
+            single = f"{1000 * took['single']['p50']:.1f} ms" if "single" in took else "-"
+            lines.append(
+                f"| {about} | `{spec}` | {' | '.join(map(_figure, values))} | {single} "
+                f"| {took.get('rows_per_s', 0):,.0f} |"
+            )
+    lines += ["", "\\* training data of the trained guards: optimistic.", ""]
+    for curve in result["twins"]["cascades"]:
+        lines += [
+            f"`{curve['cheap']}`, then `{curve['expensive']}`, on the twins:",
+            "",
+            "| escalated | band | F1 | AUROC | false positives |",
+            "| ---: | --- | ---: | ---: | ---: |",
+        ]
+        for step in curve["steps"]:
+            band = f"{step['low']:.3f} to {step['high']:.3f}" if "low" in step else "none"
+            values = (f"{step['measures'][m]['value']:.3f}" for m in ("f1", "auroc", "fpr"))
+            lines.append(f"| {step['escalated']:.0%} | {band} | {' | '.join(values)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _figure(estimate: dict[str, float]) -> str:
+    if "value" not in estimate:
+        return "-"
+    limits = f" ({estimate['low']:.2f} to {estimate['high']:.2f})" if "low" in estimate else ""
+    return f"{estimate['value']:.3f}{limits}"
+
+
+def document(result: dict[str, Any]) -> None:
+    """Write the tables between the markers of the page."""
+    text = DOCS.read_text(encoding="utf-8")
+    before, after = text.split(START)[0], text.split(END)[1]
+    DOCS.write_text(f"{before}{START}\n{markdown(result)}{END}{after}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path)
@@ -125,6 +175,8 @@ def main() -> None:
             if not options.quick:
                 path = HERE / "results" / "guard_bench.json"
                 path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    if not options.quick:
+        document(result)
 
 
 if __name__ == "__main__":
