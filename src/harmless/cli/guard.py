@@ -83,6 +83,7 @@ def train(
     out: Path,
     data: Path | None = None,
     tier: Literal[1, 2] = 1,
+    head: str | None = None,
     seeds: Annotated[tuple[int, ...], Parameter(consume_multiple=True)] = (0, 1, 2),
     evaluation: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = (),
     json: bool = False,
@@ -95,11 +96,12 @@ def train(
         out: folder for the artefacts.
         data: folder with the data files; without it the sets are loaded by their public ids.
         tier: 1 for `embedded`, `refusal` and `judge`; 2 for `encoder`, which takes torch and half an hour.
+        head: train only this one instead: `profanity`, `injection` or `hazard`.
         seeds: the first one's models are written, all are measured; tier 2 takes the first only.
         evaluation: suites to be measured on later (`prompt` and `expect`), besides the built-in ones.
         json: print one JSON document instead of a table.
     """
-    report = _trained(out, data, tier, seeds, evaluation)
+    report = _head(head, out, data, seeds) if head else _trained(out, data, tier, seeds, evaluation)
     summary = report.summary()
     if json:
         metrics = {name: {"mean": mean, "deviation": spread} for name, (mean, spread) in summary.items()}
@@ -113,6 +115,12 @@ def train(
     console.print(table)
     for path in report.files:
         err.print(f"Wrote {path}")
+
+
+def _head(name: str, out: Path, data: Path | None, seeds: tuple[int, ...]) -> TrainReport:
+    from harmless.guards.train.heads import train_head
+
+    return train_head(name, out, data=data, seeds=seeds, progress=lambda step: err.print(f"  {step}"))
 
 
 def _trained(
