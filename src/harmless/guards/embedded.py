@@ -18,7 +18,7 @@ from harmless.core.protocols import GuardInfo
 from harmless.core.verdict import Finding, Outcome, Verdict
 from harmless.guards.batches import judge_each
 from harmless.guards.features import hashed, words
-from harmless.guards.hazard import HazardNamer
+from harmless.guards.hazard import HazardNamer, Named
 from harmless.guards.linear import Artefact, LinearModel, sigmoid
 from harmless.guards.linear import shipped as shipped_artefact
 from harmless.guards.signals import LIMIT
@@ -76,11 +76,13 @@ class EmbeddedGuard:
         if replied:
             chances[replied] = self._reply_chances([exchanges[i] for i in replied], scores[replied])
         threshold = float(self._artefacts["prompt"].metadata["threshold"])
+        unsafe = [i for i, chance in enumerate(chances.tolist()) if chance >= threshold]
+        hazards = dict(zip(unsafe, self._namer.name([_judged(exchanges[i]) for i in unsafe]), strict=True))
         return [
-            Verdict(outcome=Outcome.SAFE, score=chance)
-            if chance < threshold
-            else self.flagged(exchange, chance)
-            for exchange, chance in zip(exchanges, chances.tolist(), strict=True)
+            self.flagged(exchange, chance, hazard=hazards[i])
+            if i in hazards
+            else Verdict(outcome=Outcome.SAFE, score=chance)
+            for i, (exchange, chance) in enumerate(zip(exchanges, chances.tolist(), strict=True))
         ]
 
     def _reply_chances(
@@ -101,14 +103,20 @@ class EmbeddedGuard:
         return np.clip(self._model("prompt").scores([hashed(prompts)])[:, 0], -LIMIT, LIMIT)
 
     def flagged(
-        self, exchange: Exchange, chance: float, *, rule: str = "embedded", words: bool = True
+        self,
+        exchange: Exchange,
+        chance: float,
+        *,
+        rule: str = "embedded",
+        words: bool = True,
+        hazard: Named | None = None,
     ) -> Verdict:
         """Return the verdict on an exchange that ``rule`` finds unsafe: hazard and driving words.
 
-        Without ``words`` the finding is the whole text.
+        Without ``words`` the finding is the whole text; without ``hazard`` it is named here.
         """
-        text = exchange.prompt if exchange.reply is None else exchange.reply
-        (hazard,) = self._namer.name([text])
+        text = _judged(exchange)
+        hazard = hazard or self._namer.name([text])[0]
         driving = self._driving_words(text, exchange.reply is not None) if words else []
         found = driving or [(0, len(text))]
         return Verdict(
@@ -134,6 +142,10 @@ class EmbeddedGuard:
 def embedded() -> EmbeddedGuard:
     """Return the embedded guard with the shipped weights, which are read at its first use."""
     return EmbeddedGuard()
+
+
+def _judged(exchange: Exchange) -> str:
+    return exchange.prompt if exchange.reply is None else exchange.reply
 
 
 def _logit(chance: float) -> float:

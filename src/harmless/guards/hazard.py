@@ -53,6 +53,8 @@ class HazardNamer:
 
     def name(self, texts: Sequence[str]) -> list[Named]:
         """Return the hazard of every text, harmful or not."""
+        if not texts:
+            return []
         model: LinearModel = self._artefact.weights
         features = hashed(texts, model.bits)
         values = weighted(features, model.idf, model.damping)
@@ -107,7 +109,7 @@ class Tree:
 
     def tasks(self, leaves: NDArray[np.float64]) -> dict[str, float]:
         """Return the probability of every task."""
-        found: dict[str, float] = dict.fromkeys(self.task_of, 0.0)
+        found = dict.fromkeys(self.task_of, 0.0)
         for task, chance in zip(self.task_of, leaves.tolist(), strict=True):
             found[task] += chance
         return found
