@@ -210,9 +210,8 @@ def _corrected(rate: Rate) -> str:
 def _change(change: Change) -> tuple[str, ...]:
     if change.difference is None or change.low is None or change.high is None:
         return percent(change.before), percent(change.after), "-", "-"
-    points = (
-        f"{100 * change.difference:+.1f} points\n[dim]{100 * change.low:+.1f} to {100 * change.high:+.1f}[/]"
-    )
+    difference, low, high = (round(100 * x, 1) + 0.0 for x in (change.difference, change.low, change.high))
+    points = f"{difference:+.1f} points\n[dim]{low:+.1f} to {high:+.1f}[/]"
     return percent(change.before), percent(change.after), points, f"{change.p:.2g}"
 
 

@@ -35,10 +35,12 @@ def list_(*, json: bool = False) -> None:
     if json:
         print_json({"guards": [entry.model_dump() for entry in entries]})
         return
-    table = Table("guard", "what it does", "needs", "from", box=None, pad_edge=False)
+    others = any(entry.origin != "harmless" for entry in entries)
+    table = Table("guard", "what it does", "needs", *(["from"] if others else []), box=None, pad_edge=False)
     for entry in entries:
         needs = f"harmless[{entry.extra}]" if entry.extra else "-"
-        table.add_row(*map(escape, (entry.name, entry.summary, needs, entry.origin)))
+        cells = (entry.name, entry.summary, needs, *([entry.origin] if others else []))
+        table.add_row(*map(escape, cells))
     console.print(table)
 
 
@@ -46,8 +48,8 @@ def list_(*, json: bool = False) -> None:
 def judge(
     *,
     guard: str,
-    in_: Annotated[str, Parameter(name="--in")] = "-",
-    out: str = "-",
+    in_: Annotated[str, Parameter(name="--in", allow_leading_hyphen=True)] = "-",
+    out: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-",
     policy: Path | None = None,
     json: bool = False,
 ) -> None:
