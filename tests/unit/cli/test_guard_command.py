@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,8 +113,14 @@ def test_train_writes_and_reports(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     asked: list[tuple[Path, Path | None, tuple[int, ...]]] = []
 
     def train(
-        out: Path, *, data: Path | None, seeds: tuple[int, ...], progress: Callable[[str], None]
+        out: Path,
+        *,
+        data: Path | None,
+        seeds: tuple[int, ...],
+        evaluations: tuple[Path, ...],
+        progress: Callable[[str], None],
     ) -> TrainReport:
+        assert evaluations == ()
         asked.append((out, data, seeds))
         progress("fitting")
         return TrainReport({"auroc": [0.8, 0.9]}, (out / "prompt.npz",), {}, {})
@@ -129,3 +136,23 @@ def test_train_writes_and_reports(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     found = json.loads(capsys.readouterr().out)
     assert found["files"] == ["new/prompt.npz"]
     assert found["metrics"]["auroc"]["mean"] == pytest.approx(0.85)
+
+
+def test_train_of_tier_2_takes_the_first_seed_and_the_evaluations(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def train(out: Path, **options: Any) -> TrainReport:
+        asked.append(options)
+        return TrainReport({"auroc_int8": [0.9]}, (out / "encoder.onnx",), {}, {})
+
+    monkeypatch.setattr("harmless.guards.train.encoder.train", train)
+    command = ("guard", "train", "--tier", "2", "--out", "new", "--seeds", "7", "8")
+    assert harmless(*command, "--evaluation", "a.jsonl", "b.jsonl") == 0
+    assert asked[0]["tuning"].seed == 7
+    assert asked[0]["evaluations"] == (Path("a.jsonl"), Path("b.jsonl"))
+    printed = capsys.readouterr()
+    assert "auroc_int8" in printed.out
+    assert "1 seed" in printed.out
+    assert "encoder.onnx" in printed.err
