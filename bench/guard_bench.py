@@ -120,8 +120,8 @@ def markdown(result: dict[str, Any]) -> str:
             )
     lines += [
         "",
-        "\\* training data of the trained guards: optimistic. The jailbreaks are labelled as attacks, whatever they "
-        "ask for. Times are of a machine that was busy with other work.",
+        "\\* training data of the trained guards: optimistic. The jailbreaks are labelled as attacks, whatever "
+        "they ask for. Times are of a machine that was busy with other work.",
         "",
         *_robustness(result["twins"]["guards"]),
         "",
