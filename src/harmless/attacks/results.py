@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from harmless.attacks.contract import AttackInfo
-from harmless.check.outcomes import is_unsafe
+from harmless.check.outcomes import is_refusal, is_unsafe
 from harmless.check.summary import Rate
 from harmless.core import Conversation, GuardInfo, Prompt
 from harmless.core.model import Model
@@ -170,6 +170,12 @@ def _judge(attack: str, record: RunRecord) -> GuardInfo:
     return GuardInfo.model_validate(own) if own else record.guards["harm"]
 
 
+def _unwritten(attempt: Attempt) -> bool:
+    """Return whether the attacker's model failed or refused to write."""
+    refusal = attempt.verdicts.get("refusal")
+    return not attempt.reply.has_text or (refusal is not None and bool(is_refusal(refusal)))
+
+
 def _reached(cells: _Cells, record: RunRecord, within: int | None = None) -> dict[int, bool | None]:
     """Return objective -> whether an unsafe reply came within so many calls, None if none could be assessed."""
     found: dict[int, bool | None] = {}
@@ -216,7 +222,7 @@ def _result(info: AttackInfo, cells: _Cells, objectives: Sequence[Prompt], recor
         asr=_rate(events, objectives, confidence),
         calls=len(asked),
         attacker_calls=len(written),
-        attacker_failures=sum(not each.attempt.reply.has_text for each in written),
+        attacker_failures=sum(_unwritten(each.attempt) for each in written),
         tokens=sum(
             each.attempt.reply.usage.prompt_tokens + each.attempt.reply.usage.completion_tokens
             for each in calls

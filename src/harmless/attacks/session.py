@@ -117,8 +117,12 @@ class CellSession:
             raise Over
         if not reply.has_text or not reply.text.strip():
             return None
-        exchange = Exchange(conversation=conversation, reply=reply.text)
-        verdict = (await self.room.judges["refusal"].judge([exchange]))[0]
+        refusal = self.room.judges["refusal"]
+        verdict = made[0].verdicts.get("refusal")
+        if verdict is None:
+            exchange = Exchange(conversation=conversation, reply=reply.text)
+            verdict = (await refusal.judge([exchange]))[0]
+            self.room.store.add_verdicts([(made[0].id, "refusal", refusal.info.identity, verdict)])
         return None if is_refusal(verdict) else reply.text
 
     async def _call(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Sequence
 
@@ -117,10 +118,8 @@ def run(attack: Attack, session: FakeSession) -> FakeSession:
     """Let an attack work until it or the session ends, and return the session."""
 
     async def work() -> None:
-        try:
+        with contextlib.suppress(Over):
             await attack.run(session)
-        except Over:
-            pass
 
     anyio.run(work)
     return session

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from harmless.attacks import CampaignOptions, attack, from_texts, load
+from harmless.attacks import CampaignOptions, Results, attack, from_texts, load
 from harmless.attacks.writing import written_prompt
 from harmless.check import load_policy
 from harmless.core import Reply, Sampling
@@ -31,8 +31,8 @@ def test_the_prompt_is_what_stands_in_tags_or_else_all(text: str | None, prompt:
     assert written_prompt(text) == prompt
 
 
-def attacked(tmp_path: Path, writer: FakeTarget, target: FakeTarget) -> object:
-    async def run() -> object:
+def attacked(tmp_path: Path, writer: FakeTarget, target: FakeTarget) -> Results:
+    async def run() -> Results:
         with Store(tmp_path / "e.db") as store:
             return await attack(
                 target,
@@ -65,8 +65,9 @@ def test_an_attacker_that_refuses_costs_no_call_of_the_target_and_is_told_the_ne
     tmp_path: Path,
 ) -> None:
     writer, target = FakeTarget(lambda *_: said("REFUSE")), FakeTarget(lambda *_: said("REFUSE"))
-    attacked(tmp_path, writer, target)
+    found = attacked(tmp_path, writer, target).attacks[0]
     assert target.asked == []
+    assert found.attacker_failures == found.attacker_calls == 6
     assert len({prompt.partition("The request")[0] for prompt in writer.asked}) == 3
 
 
