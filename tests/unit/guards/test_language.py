@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from types import ModuleType
 
 import anyio
 import pytest
@@ -72,6 +73,31 @@ def test_an_item_that_fails_costs_only_itself_and_long_texts_are_cut() -> None:
     verdicts = anyio.run(guard.judge, [Exchange.of("poison"), Exchange.of("x", "a" * 3 * MOST)])
     assert [verdict.outcome for verdict in verdicts] == [Outcome.UNASSESSED, Outcome.SAFE]
     assert identifier.asked == ["poison", "a" * MOST]
+
+
+def test_the_identifier_is_made_to_give_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+
+    class Package(ModuleType):
+        __file__ = "/packages/py3langid/langid.py"
+        MODEL_FILE = "data/model"
+
+        class LanguageIdentifier(Identifier):
+            labels = ("de", "en")
+
+            @classmethod
+            def from_modelpath(cls, path: str, norm_probs: bool) -> Identifier:
+                made.append((path, norm_probs))
+                return cls({"de": 0.9, "en": 0.1})
+
+    monkeypatch.setitem(sys.modules, "py3langid", ModuleType("py3langid"))
+    monkeypatch.setitem(sys.modules, "py3langid.langid", Package("py3langid.langid"))
+    monkeypatch.setattr("harmless.guards.language.version", lambda name: "1")
+    guard = load("language(en)")
+    assert made == [("/packages/py3langid/data/model", True)]
+    assert anyio.run(guard.judge, [Exchange.of("Guten Morgen")])[0].outcome is Outcome.UNSAFE
+    with pytest.raises(UsageError, match="Known: de, en"):
+        load("language(english)")
 
 
 def test_codes_of_the_data_are_strings_and_no_language_is_near_to_itself() -> None:
