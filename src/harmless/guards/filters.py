@@ -16,16 +16,11 @@ from harmless.errors import UsageError
 
 
 class Filter(ABC):
-    """Judges exchanges one by one in a thread, so that others go on; one that fails costs only itself.
+    """Judges exchanges one by one in a thread, so that others go on; one that fails costs only itself."""
 
-    Args:
-        info: what users have to know of the guard.
-        threads: exchanges judged at once; one unless what judges waits for something else than this machine.
-    """
-
-    def __init__(self, info: GuardInfo, threads: int = 1) -> None:
-        self._info, self._threads = info, threads
-        self._turn = anyio.CapacityLimiter(threads)
+    def __init__(self, info: GuardInfo) -> None:
+        self._info = info
+        self._turn = anyio.CapacityLimiter(1)
 
     @property
     def info(self) -> GuardInfo:
@@ -34,17 +29,7 @@ class Filter(ABC):
 
     async def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
         """Return one verdict an exchange, in order; one that fails is unassessed with its cause."""
-        if self._threads == 1:
-            return await run_sync(lambda: [self._timed(each) for each in exchanges], limiter=self._turn)
-        verdicts = [Verdict.unassessed("not judged")] * len(exchanges)
-
-        async def judge(i: int) -> None:
-            verdicts[i] = await run_sync(self._timed, exchanges[i], limiter=self._turn)
-
-        async with anyio.create_task_group() as tasks:
-            for i in range(len(exchanges)):
-                tasks.start_soon(judge, i)
-        return verdicts
+        return await run_sync(lambda: [self._timed(each) for each in exchanges], limiter=self._turn)
 
     @abstractmethod
     def verdict(self, exchange: Exchange) -> Verdict:

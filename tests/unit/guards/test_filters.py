@@ -19,8 +19,8 @@ from harmless.guards.redaction import redacted
 class Shouting(Filter):
     """Finds capitals; the word POISON raises."""
 
-    def __init__(self, threads: int = 1) -> None:
-        super().__init__(GuardInfo(name="shouting", revision="1", sees="both"), threads)
+    def __init__(self) -> None:
+        super().__init__(GuardInfo(name="shouting", revision="1", sees="both"))
         self.seen = set[int]()
 
     def verdict(self, exchange: Exchange) -> Verdict:
@@ -34,10 +34,9 @@ class Shouting(Filter):
         )
 
 
-@pytest.mark.parametrize("threads", [1, 4])
-def test_order_is_kept_and_a_poisoned_item_costs_only_itself(threads: int) -> None:
+def test_order_is_kept_and_a_poisoned_item_costs_only_itself() -> None:
     texts = ["a", "POISON", "Ab", "", "b"] * 5
-    verdicts = anyio.run(Shouting(threads).judge, [Exchange.of(text) for text in texts])
+    verdicts = anyio.run(Shouting().judge, [Exchange.of(text) for text in texts])
     one = [Outcome.SAFE, Outcome.UNASSESSED, Outcome.UNSAFE, Outcome.SAFE, Outcome.SAFE]
     assert [verdict.outcome for verdict in verdicts] == one * 5
     assert verdicts[1].reason == "shouting: RuntimeError: bad item"
@@ -61,7 +60,7 @@ def test_the_reply_is_looked_at_if_there_is_one() -> None:
 
 
 def test_no_exchanges_give_no_verdicts() -> None:
-    assert anyio.run(Shouting().judge, []) == anyio.run(Shouting(2).judge, []) == []
+    assert anyio.run(Shouting().judge, []) == []
 
 
 def test_words_and_options_are_told_apart() -> None:
