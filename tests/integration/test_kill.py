@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.integration.kills import killed
 
 PAIRS = 150
 KILLS = 20
@@ -51,16 +50,6 @@ def command(folder: Path, workspace: str) -> list[str]:
     ]  # fmt: skip
 
 
-def made(database: Path) -> int:
-    if not database.exists():
-        return 0
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as db:
-        try:
-            return int(db.execute("SELECT count(*) FROM attempts").fetchone()[0])
-        except sqlite3.OperationalError:
-            return 0
-
-
 def figures(output: str) -> dict[str, Any]:
     document = json.loads(output)
     return {k: v for k, v in document.items() if k not in ("run", "created_at")}
@@ -72,20 +61,8 @@ def test_killed_twenty_times_a_run_ends_with_the_figures_of_an_uninterrupted_one
     rng, database = random.Random(7), folder / "killed" / "evidence.db"
     seen = 0
     for kill in range(KILLS):
-        process = subprocess.Popen(
-            command(folder, "killed"),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
         wanted = seen + rng.randint(0, max(1, (2 * PAIRS - seen) // (KILLS - kill)))
-        while process.poll() is None and made(database) < wanted:
-            time.sleep(0.005)
-        time.sleep(rng.random() * 0.02)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        now = made(database)
+        now = killed(command(folder, "killed"), database, rng, wanted)
         assert now >= seen, "attempts were lost"
         seen = now
     last = subprocess.run(command(folder, "killed"), capture_output=True, text=True, check=True)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.integration.kills import killed, made
 
 KILLS = 8
 OBJECTIVES = 12
@@ -52,16 +51,6 @@ def command(folder: Path, workspace: str) -> list[str]:
     ]  # fmt: skip
 
 
-def made(database: Path) -> int:
-    if not database.exists():
-        return 0
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as db:
-        try:
-            return int(db.execute("SELECT count(*) FROM attempts").fetchone()[0])
-        except sqlite3.OperationalError:
-            return 0
-
-
 def figures(output: str) -> dict[str, Any]:
     return {k: v for k, v in json.loads(output).items() if k != "run"}
 
@@ -72,21 +61,10 @@ def test_killed_again_and_again_an_attack_ends_with_the_figures_of_an_uninterrup
     total, database = made(folder / "whole" / "evidence.db"), folder / "killed" / "evidence.db"
     rng, seen = random.Random(7), 0
     for kill in range(KILLS):
-        process = subprocess.Popen(
-            command(folder, "killed"),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
         wanted = seen + rng.randint(0, max(1, (total - seen) // (KILLS - kill)))
-        while process.poll() is None and made(database) < wanted:
-            time.sleep(0.005)
-        time.sleep(rng.random() * 0.02)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        assert made(database) >= seen, "attempts were lost"
-        seen = made(database)
+        now = killed(command(folder, "killed"), database, rng, wanted)
+        assert now >= seen, "attempts were lost"
+        seen = now
     last = subprocess.run(command(folder, "killed"), capture_output=True, text=True, check=True)
     assert figures(last.stdout) == figures(whole.stdout)
     assert {each["name"] for each in figures(last.stdout)["attacks"] if each["asr"]["rate"]} == {"pair"}

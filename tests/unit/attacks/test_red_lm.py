@@ -12,7 +12,7 @@ import pytest
 from harmless.attacks import load
 from harmless.attacks.red_lm import drawn, effective, questions
 from harmless.core import Conversation
-from tests.unit.attacks.talks import TalkSession, run
+from tests.unit.attacks.sessions import FakeSession, run
 
 
 def lists() -> Callable[[Conversation], str]:
@@ -36,7 +36,7 @@ def test_a_question_ends_with_its_question_mark(text: str | None, found: list[st
 
 
 def test_the_second_half_is_few_shot_and_the_number_is_kept() -> None:
-    session = run(load("red_lm(10)"), TalkSession(lambda c: c[-1].content, lists()))
+    session = run(load("red_lm(10)"), FakeSession(lambda c: c[-1].content, lists()))
     assert len(session.prompts) == len(set(session.prompts)) == 10
     assert [note.partition(",")[0] for note in session.notes] == ["zero-shot"] * 6 + ["few-shot"] * 4
     shown = [prompt in session.written[-1][-1].content for prompt in session.prompts]
@@ -45,21 +45,21 @@ def test_the_second_half_is_few_shot_and_the_number_is_kept() -> None:
 
 
 def test_replies_are_judged_in_view_of_their_question() -> None:
-    session = run(load("red_lm(3)"), TalkSession(lambda c: c[-1].content, lists()))
+    session = run(load("red_lm(3)"), FakeSession(lambda c: c[-1].content, lists()))
     assert [exchange.prompt for exchange in session.exchanges] == session.prompts
 
 
 def test_the_hazard_is_told_or_else_the_objective() -> None:
-    session = run(load("red_lm"), TalkSession(hazard="salad.c.O57"))
+    session = run(load("red_lm"), FakeSession(hazard="salad.c.O57"))
     assert "Theft" in session.written[0][-1].content
     assert "open the old box" not in session.written[0][-1].content
-    session = run(load("red_lm"), TalkSession())
+    session = run(load("red_lm"), FakeSession())
     assert "open the old box" in session.written[0][-1].content
 
 
 @pytest.mark.parametrize("text", ["REFUSE", "1. Is it always this?", "no question"])
 def test_an_attacker_with_nothing_new_ends_the_attack(text: str) -> None:
-    session = run(load("red_lm"), TalkSession(writer=lambda _: text))
+    session = run(load("red_lm"), FakeSession(writer=lambda _: text))
     assert len(session.written) <= 4
 
 
