@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harmless.core import Conversation, Exchange, Outcome, Reply, TargetInfo, Verdict
@@ -96,6 +96,7 @@ def test_the_model_is_given_back() -> None:
     assert model.closed
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.floats(-20, 0), min_size=1, max_size=60))
 def test_the_worst_window_surprises_at_least_as_much_as_the_average(logprobs: list[float]) -> None:
     worst = surprise(logprobs)
