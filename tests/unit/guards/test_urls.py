@@ -147,9 +147,9 @@ def test_whatever_is_written_is_judged(pieces: list[str]) -> None:
     "text", ["![" * 5000, "[a]:" * 5000, "<img " * 5000, "http://a.b/ " * 5000, "http://" + "a" * 50_000]
 )
 def test_hostile_texts_take_linear_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(judge(text).findings) <= MOST
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_ordinary_prompts_and_replies_are_not_flagged(shared_data: Path) -> None:
