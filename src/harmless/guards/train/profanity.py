@@ -23,9 +23,9 @@ FOLDS = 3
 MAX_FALSE_POSITIVES = 0.02
 SINGLE, JOINED, DISGUISED = 8_000, 6_000, 1_000
 """How many ordinary pieces of one run and of several are learnt, and how many words are disguised."""
-ALONE, STRENGTH, DAMPING = 0.5, 8.0, 4.0
+ALONE, STRENGTH, DAMPING = 1.0, 8.0, 4.0
 TEXT_CHARS = 600
-VARIANTS = 2
+VARIANTS = 5
 """Disguises of one kind made of one word."""
 
 
