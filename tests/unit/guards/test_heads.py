@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harmless import taxonomy
+from harmless.cli.guard import train as train_command
 from harmless.core import Exchange, Guard, Message, Outcome, Verdict
 from harmless.errors import UnknownNameError, UsageError
 from harmless.guards import disguise, linear
@@ -277,6 +278,8 @@ def test_a_head_that_is_none_and_no_seed_are_refused(tmp_path: Path) -> None:
         train_head("injektion", tmp_path)
     with pytest.raises(UsageError, match="seed"):
         train_head("injection", tmp_path, seeds=[])
+    with pytest.raises(UnknownNameError, match="injektion"):
+        train_command(out=tmp_path, head="injektion")
 
 
 def test_heads_hold_no_text_and_stay_small() -> None:
