@@ -129,6 +129,8 @@ class CellSession:
         self, role: Literal["target", "attacker"], conversations: Sequence[Conversation], note: str
     ) -> list[Attempt]:
         start, self._made = self._made, self._made + len(conversations)
+        if len(conversations) == 1:
+            return [await self._one(role, conversations[0], start, note)]
         made: list[Attempt | None] = [None] * len(conversations)
 
         async def one(index: int) -> None:
@@ -176,12 +178,16 @@ class CellSession:
     ) -> list[Tried]:
         """Judge the replies to the target, and commit the verdicts."""
         found = [dict(attempt.verdicts) or without_judging(self.objective, attempt.reply) for attempt in made]
-        for role in ROLES:
+
+        async def judge(role: str) -> None:
             left = [i for i, verdicts in enumerate(found) if role not in verdicts]
-            if left:
-                judged = await judges[role].judge([exchanges[i] for i in left])
-                for i, verdict in zip(left, judged, strict=True):
-                    found[i][role] = verdict
+            judged = await judges[role].judge([exchanges[i] for i in left]) if left else []
+            for i, verdict in zip(left, judged, strict=True):
+                found[i][role] = verdict
+
+        async with anyio.create_task_group() as tasks:
+            for role in ROLES:
+                tasks.start_soon(judge, role)
         self.room.store.add_verdicts(
             (attempt.id, role, judges[role].info.identity, verdict)
             for attempt, verdicts in zip(made, found, strict=True)

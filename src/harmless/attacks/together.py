@@ -9,8 +9,9 @@ import anyio
 
 from harmless.core import Exchange, Guard, GuardInfo, Verdict
 
-#: Seconds that the first of a batch waits for others. Guards on a CPU cost several times less in batches.
-PATIENCE_S = 0.005
+#: Seconds that the first of a batch waits for others: little beside the time of a reply, and guards on a CPU
+#: cost several times less in batches.
+PATIENCE_S = 0.025
 
 
 @dataclass
