@@ -22,9 +22,11 @@ from harmless.guards.hazard import HazardNamer, Named
 from harmless.guards.linear import Artefact, LinearModel, sigmoid
 from harmless.guards.linear import shipped as shipped_artefact
 from harmless.guards.signals import LIMIT
-from harmless.guards.views import REPLY_BITS, WHOLE, harm_views, prompt_text
+from harmless.guards.views import REPLY_BITS, WHOLE, harm_views, prompt_text, readings, worst
 
 ARTEFACTS = ("prompt", "reply", "hazard")
+#: Says in the revision how prompts are read; changes with :func:`harmless.guards.views.readings`.
+READ = "undisguised"
 TOP_WORDS = 3
 MAX_EXPLAINED = 4000
 
@@ -32,7 +34,8 @@ MAX_EXPLAINED = 4000
 class EmbeddedGuard:
     """Judges the reply where there is one, otherwise the last user message after the earlier ones.
 
-    The score is a calibrated probability of harm on data that is half harmful. A flagged text gets up to
+    The score is a calibrated probability of harm on data that is half harmful; a prompt in disguise (leetspeak,
+    look-alikes, spaced-out letters) has that of its worst reading. A flagged text gets up to
     three findings: the words that drove the score, each with its span and the hazard: the leaf
     if it is likely enough, else the task, else the domain. ``labels`` holds their probabilities.
     """
@@ -53,7 +56,7 @@ class EmbeddedGuard:
         """Name, revision (digests of the artefacts), all hazards it can name, and the threshold for prompts."""
         return GuardInfo(
             name="embedded",
-            revision="-".join(self._artefacts[name].revision[:8] for name in ARTEFACTS),
+            revision="-".join([*(self._artefacts[name].revision[:8] for name in ARTEFACTS), READ]),
             family="built-in n-grams",
             sees="both",
             threshold=self._artefacts["prompt"].metadata["threshold"],
@@ -69,9 +72,10 @@ class EmbeddedGuard:
         return self._artefacts[name].weights
 
     def _judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
-        scores = self._model("prompt").scores([hashed([prompt_text(e) for e in exchanges])])[:, 0]
+        texts, starts = readings([prompt_text(e) for e in exchanges])
+        every = self._model("prompt").scores([hashed(texts)])[:, 0]
         slope, bias = self._artefacts["prompt"].metadata["calibration"]
-        chances = sigmoid(scores * slope + bias)
+        chances, scores = sigmoid(worst(every, starts) * slope + bias), every[starts]
         replied = [i for i, exchange in enumerate(exchanges) if exchange.reply is not None]
         if replied:
             chances[replied] = self._reply_chances([exchanges[i] for i in replied], scores[replied])

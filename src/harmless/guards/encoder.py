@@ -20,7 +20,7 @@ from harmless.guards.batches import judge_each
 from harmless.guards.bert import Encoder
 from harmless.guards.embedded import EmbeddedGuard
 from harmless.guards.linear import sigmoid
-from harmless.guards.views import prompt_text
+from harmless.guards.views import prompt_text, readings, worst
 
 NAME, ALONE = "encoder", "alone"
 
@@ -65,10 +65,11 @@ class EncoderGuard:
         ]
 
     def _chances(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        total = self._fitted["encoder"] * self._encoder.scores(texts) + self._fitted["bias"]
+        read, starts = readings(texts)
+        total = self._fitted["encoder"] * self._encoder.scores(read) + self._fitted["bias"]
         if not self._alone:
-            total = total + self._fitted["prompt"] * self._first.prompt_scores(texts)
-        return sigmoid(total)
+            total = total + self._fitted["prompt"] * self._first.prompt_scores(read)
+        return sigmoid(worst(total, starts))
 
     def _flagged(self, exchange: Exchange, chance: float) -> Verdict:
         asked = Exchange(conversation=exchange.conversation)
