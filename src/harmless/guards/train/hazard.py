@@ -15,6 +15,7 @@ from harmless import taxonomy
 from harmless.guards.features import hashed
 from harmless.guards.hazard import Tree, tree
 from harmless.guards.linear import LinearModel, softmax
+from harmless.guards.train import contamination
 from harmless.guards.train.fit import How, fit, matrix
 from harmless.guards.train.groups import folds, near_duplicates
 from harmless.guards.train.prompt import DOMAINS
@@ -101,7 +102,7 @@ def train_hazard(
 ) -> tuple[LinearModel, dict[str, Any], Rows]:
     """Return the heads, what the metadata says (slopes, thresholds, quality), and the rows they were trained
     on."""
-    rows = load(data)
+    rows = contamination.cleaned(load(data), contamination.suites())
     known = collect(rows, leaf_of_choices(data))
     progress(f"seed {seed}: hazards, cross-validated")
     scores = out_of_fold(known, seed)

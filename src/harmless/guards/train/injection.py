@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from harmless.guards.injection import BITS, WINDOW, rule_scores, views, windows, worst
 from harmless.guards.linear import LinearModel, sigmoid
-from harmless.guards.train import own
+from harmless.guards.train import contamination, own
 from harmless.guards.train.fit import How, auroc, even, fit, logistic
 from harmless.guards.train.groups import folds, near_duplicates
 from harmless.guards.train.rows import Row, Rows, labelled_injections, load
@@ -143,7 +143,7 @@ def train_injection(
 ) -> tuple[LinearModel, dict[str, Any], Rows]:
     """Return the head, what its metadata says (combination, threshold, quality), and the rows it was trained
     on."""
-    rows = load(data)
+    rows = contamination.cleaned(load(data), contamination.suites())
     tricks = labelled_injections(data)
     progress(f"seed {seed}: injections, cross-validated")
     known = collect(rows, [replace(row, source=row.source) for row in tricks if row.goal != "test"], seed)

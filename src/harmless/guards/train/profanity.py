@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from harmless.guards import disguise
 from harmless.guards.disguise import BITS, pieces, readings
 from harmless.guards.linear import LinearModel, sigmoid
-from harmless.guards.train import own
+from harmless.guards.train import contamination, own
 from harmless.guards.train.fit import How, auroc, even, fit, logistic
 from harmless.guards.train.obfuscate import KINDS
 from harmless.guards.train.rows import Rows, load
@@ -176,7 +176,7 @@ def train_profanity(
 ) -> tuple[LinearModel, dict[str, Any], Rows]:
     """Return the head, what its metadata says (calibration, threshold, quality), and the rows it was trained
     on."""
-    rows = load(data)
+    rows = contamination.cleaned(load(data), contamination.suites())
     progress(f"seed {seed}: profanity, by kind of disguise")
     words = collect(rows)
     ordinary = [row.prompt for found in load(data, only_measure=True).by_source.values() for row in found]
