@@ -68,7 +68,8 @@ def test_a_suite_of_questions_is_told_by_its_accuracy(store: Store) -> None:
     assert "Measures of this suite" in text
     assert "no answer 10.0 % (0.3 to 44.5) 10 0" in text
     assert "read by rule, no model judged it" in text
-    for other in ("unsafe", "Over-refusal", "Safety against helpfulness", "Content warning"):
+    assert "Wrong choices" in text
+    for other in ("unsafe", "Over-refusal", "Safety against helpfulness"):
         assert other not in text.partition("Method and limits")[0], other
 
 
