@@ -183,7 +183,7 @@ def _caveats(run: RunRecord, rows: Sequence[Row]) -> list[str]:
 def _judged_by_its_guard(run: RunRecord) -> bool:
     """Return whether a guard in front of the target shares parts with the judge."""
     harm = run.guards.get("harm")
-    return harm is not None and (harm.family or harm.name) in run.target.guarded_by
+    return harm is not None and not set(harm.families).isdisjoint(run.target.guarded_by)
 
 
 def _error_rates(run: RunRecord) -> ErrorRates | None:

@@ -81,7 +81,8 @@ class GuardInfo(Model):
     """What users and the policy have to know of a guard.
 
     ``sees`` says what it can judge; ``threshold`` is the guard's own default, used where the policy names
-    none; guards of one ``family`` share parts, so that one tends to miss what the other misses; ``needs``
+    none; guards of one ``family`` share parts, so that one tends to miss what the other misses; ``parts`` are
+    the families (or names) of the guards that a combination is made of; ``needs``
     lists an extra, a key or a model it needs; ``leaves_machine`` says whether text is sent out.
     """
 
@@ -91,10 +92,16 @@ class GuardInfo(Model):
     threshold: float = Field(0.5, ge=0, le=1)
     hazards: tuple[str, ...] = ()
     family: str = ""
+    parts: tuple[str, ...] = ()
     licence: str = ""
     needs: tuple[str, ...] = ()
     leaves_machine: bool = False
     batch_size: int = Field(64, ge=1)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families (or names) of the guards that judge here: its own, or those of its parts."""
+        return self.parts or (self.family or self.name,)
 
     @property
     def identity(self) -> str:

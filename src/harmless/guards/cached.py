@@ -26,7 +26,11 @@ class Cached:
             raise UsageError(f"A cache of {size} verdicts is none.", "Write cached(GUARD, SIZE).")
         self._part, self._size = guard, size
         self._kept: OrderedDict[str, Verdict] = OrderedDict()
-        update = {"name": f"cached({guard.info.name})", "threshold": guard.threshold}
+        update = {
+            "name": f"cached({guard.info.name})",
+            "threshold": guard.threshold,
+            "parts": guard.info.families,
+        }
         self._info = guard.info.model_copy(update=update)
 
     @property

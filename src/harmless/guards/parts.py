@@ -102,6 +102,7 @@ def info_of(kind: str, parts: Sequence[Part], settings: Sequence[str | float] = 
     return GuardInfo(
         name=f"{kind}({', '.join(shown)})",
         revision=digest(kind, [each.identity for each in parts], list(settings)),
+        parts=tuple(dict.fromkeys(family for info in infos for family in info.families)),
         sees=_union([info.sees for info in infos]),
         threshold=LEVEL,
         hazards=tuple(sorted({hazard for info in infos for hazard in info.hazards})),

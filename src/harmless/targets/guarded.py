@@ -40,7 +40,7 @@ class GuardedTarget:
                 "name": f"guarded:{guard.info.name}:{target.info.name}",
                 "revision": digest(*seen, threshold, policy.on_unassessed, policy.refusal_text),
                 "white_box": False,
-                "guarded_by": (*target.info.guarded_by, guard.info.family or guard.info.name),
+                "guarded_by": (*target.info.guarded_by, *guard.info.families),
             }
         )
 

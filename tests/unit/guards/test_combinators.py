@@ -494,3 +494,16 @@ def test_the_policy_reaches_the_parts_of_parts(told: None) -> None:
 def test_a_combination_that_means_nothing_is_a_usage_error(told: None, spec: str) -> None:
     with pytest.raises(UsageError):
         load(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "families"),
+    [
+        ("embedded", ("built-in n-grams",)),
+        ("any(rules, embedded)", ("rules", "built-in n-grams")),
+        ("cached(any(embedded, rules))", ("built-in n-grams", "rules")),
+        ("cascade(rules, judge, 0.2, 0.8)", ("rules", "built-in n-grams")),
+    ],
+)
+def test_a_combination_is_of_the_families_of_its_parts(spec: str, families: tuple[str, ...]) -> None:
+    assert load(spec).info.families == families
