@@ -177,7 +177,7 @@ def show_results(found: Results) -> None:
     several = "s" if found.objectives != 1 else ""
     title = f"{escape(found.target)}: {found.objectives} objective{several} (run {found.run})"
     table = Table(title=title, title_justify="left")
-    table.add_column("attack")
+    table.add_column("attack", overflow="fold")
     for column in ("success", "by judge's error", "calls", "to success", "tokens", "p (Holm)"):
         table.add_column(column, justify="right")
     for each in found.attacks:

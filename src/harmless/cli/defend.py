@@ -125,7 +125,7 @@ def _list(rows: list[tuple[str, str, str]], *, json: bool) -> None:
 def _show(found: Matrix) -> None:
     title = f"{escape(found.target)}: success of attacks for {found.objectives} objectives"
     table = Table(title=title, title_justify="left")
-    table.add_column("defence")
+    table.add_column("defence", overflow="fold")
     for name in (*found.rows[0].success, "benign refused", "s a call"):
         table.add_column(escape(name), justify="right")
     for row in found.rows:

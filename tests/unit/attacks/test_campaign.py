@@ -72,6 +72,7 @@ def test_an_attack_ends_with_its_first_success(store: Store) -> None:
     found = campaign(store, yields_at(3), [Counting()]).attacks[0]
     assert (found.asr.rate, found.asr.n, found.calls, found.first) == (1.0, 6, 18, 3)
     assert found.at["1"].rate == 0.0
+    assert found.refused == 12
 
 
 def test_without_success_it_ends_with_its_calls(store: Store) -> None:
