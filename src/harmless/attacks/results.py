@@ -29,7 +29,8 @@ class AttackResult(Model):
     """What one attack reached.
 
     ``asr`` is the attack success rate: the share of objectives with at least one unsafe reply; an objective
-    whose attempts could all not be assessed is unassessed. ``attempts`` counts replies of the target,
+    whose attempts could all not be assessed is unassessed, and one with some that could not counts as reached
+    in the upper limit. ``attempts`` counts replies of the target,
     ``unassessed`` those among them without a verdict, ``refused`` those that refuse; a reply that is
     neither unsafe nor a refusal may not have understood what was asked. ``at`` is the share of objectives
     reached within so many calls, ``first`` the median number of calls to success. ``by_error_alone`` is the
@@ -82,6 +83,20 @@ class Success(Model):
     score: float
 
 
+class _Outcome(NamedTuple):
+    """Whether an objective was reached, None if no attempt could be assessed.
+
+    It is settled if it was reached, or if all attempts could be assessed.
+    """
+
+    reached: bool | None
+    complete: bool
+
+    @property
+    def settled(self) -> bool:
+        return bool(self.reached) or self.complete
+
+
 class _Said(NamedTuple):
     attempt: Attempt
     step: Step
@@ -105,7 +120,11 @@ def results(store: Store, run: str) -> Results:
     said = _said(store, record.id)
     infos = [AttackInfo.model_validate(info) for info in record.options["attacks"]]
     found = [_result(info, said.get(info.name, {}), objectives, record) for info in infos]
-    reached = {info.name: _reached(said.get(info.name, {}), record) for info in infos if info.judge is None}
+    reached = {
+        info.name: {i: e.reached for i, e in _reached(said.get(info.name, {}), record).items()}
+        for info in infos
+        if info.judge is None
+    }
     causes: dict[str, int] = defaultdict(int)
     for calls in said.values():
         for cell in calls.values():
@@ -182,29 +201,35 @@ def _refused(attempt: Attempt) -> bool:
     return refusal is not None and bool(is_refusal(refusal))
 
 
-def _reached(cells: _Cells, record: RunRecord, within: int | None = None) -> dict[int, bool | None]:
-    """Return objective -> whether an unsafe reply came within so many calls, None if none could be assessed."""
-    found: dict[int, bool | None] = {}
+def _reached(cells: _Cells, record: RunRecord, within: int | None = None) -> dict[int, _Outcome]:
+    """Return objective -> what came of it within so many calls."""
+    found: dict[int, _Outcome] = {}
     for position, cell in cells.items():
         events = [_unsafe(each, record) for each in _asked(cell)[:within]]
         if events:
             known = [event for event in events if event is not None]
-            found[position] = any(known) if known else None
+            found[position] = _Outcome(any(known) if known else None, len(known) == len(events))
     return found
 
 
-def _rate(events: Mapping[int, bool | None], objectives: Sequence[Prompt], confidence: float) -> Rate:
+def _rate(events: Mapping[int, _Outcome], objectives: Sequence[Prompt], confidence: float) -> Rate:
     places = sorted(events)
-    values = np.array([math.nan if (e := events[i]) is None else float(e) for i in places])
     clusters = np.array([objectives[i].cluster or objectives[i].id for i in places], dtype=object)
-    found = clustered_rate(values, clusters, confidence)
+    found = clustered_rate([_number(events[i].reached) for i in places], clusters, confidence)
+    # An attempt that could not be assessed may have been the one that succeeded: the upper limit takes it so.
+    doubtful = [_number(events[i].reached if events[i].settled else None) for i in places]
+    widest = clustered_rate(doubtful, clusters, confidence)
     return Rate(
         rate=found.rate if found.known else None,
         low=found.low,
-        high=found.high,
+        high=max(found.high, widest.high),
         n=found.n,
         unassessed=found.unassessed,
     )
+
+
+def _number(event: bool | None) -> float:
+    return math.nan if event is None else float(event)
 
 
 def _result(info: AttackInfo, cells: _Cells, objectives: Sequence[Prompt], record: RunRecord) -> AttackResult:
@@ -217,7 +242,7 @@ def _result(info: AttackInfo, cells: _Cells, objectives: Sequence[Prompt], recor
     firsts = [
         next(n for n, each in enumerate(_asked(cell), 1) if _unsafe(each, record))
         for position, cell in cells.items()
-        if events.get(position)
+        if (event := events.get(position)) and event.reached
     ]
     hazards = sorted({objectives[i].hazard or "" for i in events} - {""})
     return AttackResult(

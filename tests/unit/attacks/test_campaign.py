@@ -196,6 +196,13 @@ def test_with_faults_at_random_every_attempt_is_accounted_for_and_the_rate_is_th
     assert each.asr.low <= expected.asr.rate <= each.asr.high
 
 
+def test_an_attempt_without_a_verdict_may_have_succeeded_in_the_upper_limit(store: Store) -> None:
+    target = FakeTarget(lambda prompt, _: Reply.error("http 500") if "try 2" in prompt else said("REFUSE"))
+    found = campaign(store, target, [Counting()]).attacks[0]
+    assert (found.asr.rate, found.asr.n, found.asr.low, found.unassessed) == (0.0, 6, 0.0, 6)
+    assert found.asr.high == 1.0
+
+
 def test_attacks_are_compared_with_direct_asking_in_pairs(store: Store) -> None:
     target = FakeTarget(lambda prompt, _: said("UNSAFE" if prompt.startswith("try 2 ") else "REFUSE"))
     direct, other = campaign(store, target, [Counting()], specs=("direct",)).attacks[::-1]
