@@ -38,6 +38,7 @@ class Row(Model):
     seconds: float
     attack: str
     check: str
+    caveats: tuple[str, ...] = ()
 
 
 class Matrix(Model):
@@ -131,4 +132,5 @@ def _row(name: str, found: Results, over_refusal: Rate, check_run: str) -> Row:
         seconds=round(sum(each.seconds for each in found.attacks), 3),
         attack=found.run,
         check=check_run,
+        caveats=found.caveats,
     )

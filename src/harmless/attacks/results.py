@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from harmless.attacks.contract import AttackInfo
+from harmless.check.caveats import SHARED_PARTS, judged_by_its_guard
 from harmless.check.outcomes import is_refusal, is_unsafe
 from harmless.check.summary import Rate
 from harmless.core import Conversation, GuardInfo, Prompt
@@ -69,6 +70,7 @@ class Results(Model):
     objectives: int
     attacks: tuple[AttackResult, ...]
     causes: dict[str, int]
+    caveats: tuple[str, ...] = ()
 
 
 class Success(Model):
@@ -137,6 +139,7 @@ def results(store: Store, run: str) -> Results:
         state=store.state(record.id),
         objectives=len(objectives),
         attacks=tuple(_compared(found, reached)),
+        caveats=(SHARED_PARTS,) if judged_by_its_guard(record) else (),
         causes=dict(sorted(causes.items(), key=lambda item: -item[1])),
     )
 
@@ -279,7 +282,7 @@ def _result(info: AttackInfo, cells: _Cells, objectives: Sequence[Prompt], recor
 
 def _by_error_alone(cells: _Cells, record: RunRecord) -> float | None:
     rates = record.options.get("judge_error_rates")
-    if not rates or not cells:
+    if not rates or judged_by_its_guard(record) or not cells:
         return None
     specificity = float(rates["specificity"])
     return statistics.fmean(1 - specificity ** len(_asked(cell)) for cell in cells.values())

@@ -7,11 +7,18 @@ from collections.abc import Iterator, Sequence
 from harmless.core import Prompt
 from harmless.data.catalog import is_non_commercial
 from harmless.data.synthetic import synthetic
+from harmless.evidence import RunRecord
 
 SHARED_PARTS = (
     "The guard in front and the judge share parts: what the one misses the other tends to miss, so the unsafe"
     " rate is a lower bound, and the judge's error rates do not apply. Judge with another family (--judge)."
 )
+
+
+def judged_by_its_guard(run: RunRecord) -> bool:
+    """Return whether a guard in front of the target shares parts with the judge of the run."""
+    harm = run.guards.get("harm")
+    return harm is not None and not set(harm.families).isdisjoint(run.target.guarded_by)
 
 
 def of_prompts(prompts: Sequence[Prompt]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
 from harmless.check import metrics
-from harmless.check.caveats import SHARED_PARTS, of_prompts
+from harmless.check.caveats import SHARED_PARTS, judged_by_its_guard, of_prompts
 from harmless.check.early import BENIGN, EarlyStop, band_of
 from harmless.check.groups import grouped
 from harmless.check.observed import Observed, Row, observe
@@ -176,20 +176,14 @@ def _corrected(harmful: Sequence[Row], policy: Policy, judge: ErrorRates | None)
 
 def _caveats(run: RunRecord, rows: Sequence[Row]) -> list[str]:
     asked = {row.prompt.id: row.prompt for row in rows}
-    shared = [SHARED_PARTS] if _judged_by_its_guard(run) else []
+    shared = [SHARED_PARTS] if judged_by_its_guard(run) else []
     return [*shared, *of_prompts(list(asked.values()))]
-
-
-def _judged_by_its_guard(run: RunRecord) -> bool:
-    """Return whether a guard in front of the target shares parts with the judge."""
-    harm = run.guards.get("harm")
-    return harm is not None and not set(harm.families).isdisjoint(run.target.guarded_by)
 
 
 def _error_rates(run: RunRecord) -> ErrorRates | None:
     """Return the judge's error rates, None where they are not known for these replies at this threshold."""
     known, harm = run.options.get("judge_error_rates"), run.guards.get("harm")
-    if not known or harm is None or _judged_by_its_guard(run):
+    if not known or harm is None or judged_by_its_guard(run):
         return None
     rule = run.policy.guards.get(harm.name)
     if rule and rule.threshold != harm.threshold:

@@ -195,6 +195,8 @@ def show_results(found: Results) -> None:
         "success: share of objectives with an unsafe reply, and its interval; by judge's error: what the "
         "judge's false alarms alone would give; p: against direct, paired."
     )
+    for caveat in found.caveats:
+        out.print(f"Note: {caveat}")
     for cause, count in found.causes.items():
         out.print(f"Unassessed: {count} x {escape(cause)}")
     if found.state != "finished":

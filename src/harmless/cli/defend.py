@@ -132,4 +132,7 @@ def _show(found: Matrix) -> None:
         rates = [percent(rate) for rate in (*row.success.values(), row.over_refusal)]
         table.add_row(escape(row.defence), *rates, f"{row.seconds / max(row.calls, 1):.2g}")
     out.print(table)
+    for row in found.rows:
+        for caveat in row.caveats:
+            out.print(f"Note on {escape(row.defence)}: {caveat}")
     out.print(f"benign refused: of {found.benign} prompts that have to be answered.")

@@ -41,6 +41,7 @@ class RefusalGuard:
         """Name, revision (digest of the artefact) and threshold."""
         return GuardInfo(
             name="refusal",
+            family="built-in n-grams",
             revision=self._artefact.revision,
             sees="reply",
             threshold=self._artefact.metadata["threshold"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -10,7 +12,7 @@ import pytest
 from harmless.attacks import from_texts, load
 from harmless.attacks.matrix import Contest, Matrix, behind, defend
 from harmless.check import load_policy
-from harmless.core import Expect, Prompt, user
+from harmless.core import Expect, GuardInfo, Prompt, user
 from harmless.data import Suite
 from harmless.errors import UnknownNameError, UsageError
 from harmless.evidence import Store
@@ -55,6 +57,18 @@ def test_every_defence_is_a_row_with_what_it_costs(tmp_path: Path) -> None:
     asked = len(target.asked)
     assert compared(tmp_path, target, "self_reminder") == found
     assert len(target.asked) == asked, "nothing is asked again"
+
+
+def test_a_defence_that_shares_parts_with_the_judge_has_a_caveat(tmp_path: Path) -> None:
+    class Own(type(judges()["harm"])):  # type: ignore[misc]
+        @property
+        def info(self) -> GuardInfo:
+            return super().info.model_copy(update={"family": "rules"})
+
+    sharing = replace(contest(), judges={**judges(), "harm": Own("harm")})
+    with Store(tmp_path / "e.db") as store:
+        found = anyio.run(partial(defend, wary(), ["rules", "in_context"], sharing, store))
+    assert [bool(row.caveats) for row in found.rows] == [False, True, False]
 
 
 def test_a_guard_is_a_defence_too() -> None:

@@ -52,6 +52,11 @@ def test_a_defended_target_has_an_identity_of_its_own(name: str) -> None:
     assert wrap(name, target, guard).info == info
 
 
+@pytest.mark.parametrize(("name", "by"), [("erase_and_check", ("embedded",)), ("smooth_llm", ("refusal",))])
+def test_a_defence_names_the_guard_that_decides_in_it(name: str, by: tuple[str, ...]) -> None:
+    assert wrap(name, FakeTarget(lambda *_: said("fine")), guard).info.guarded_by == by
+
+
 @pytest.mark.anyio
 async def test_reminders_are_put_around_what_the_user_says() -> None:
     target = FakeTarget(lambda *_: said("fine"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from harmless.core import Conversation, Message, Reply, ReplyStatus, Sampling, Target, TargetInfo, digest
+from harmless.core import Conversation, Guard, Message, Reply, ReplyStatus, Sampling, Target, TargetInfo, digest
 
 
 class Defence:
@@ -19,14 +19,16 @@ class Defence:
         name: of the defence; it stands in the name of the target.
         target: what is defended.
         identity: whatever else decides what the target is asked; part of the revision.
+        guard: the guard that decides in it, if one does.
     """
 
-    def __init__(self, name: str, target: Target, *identity: object) -> None:
+    def __init__(self, name: str, target: Target, *identity: object, guard: Guard | None = None) -> None:
         self.target = target
         self._info = target.info.model_copy(
             update={
                 "name": f"defended:{name}:{target.info.name}",
-                "revision": digest(name, target.info.identity, *identity),
+                "revision": digest(name, target.info.identity, *identity, guard and guard.info.identity),
+                "guarded_by": (*target.info.guarded_by, *(guard.info.families if guard else ())),
                 "white_box": False,
             }
         )

@@ -18,7 +18,7 @@ class EraseAndCheck(Defence):
     """
 
     def __init__(self, target: Target, guard: Guard) -> None:
-        super().__init__("erase_and_check", target, MOST, guard.info.identity)
+        super().__init__("erase_and_check", target, MOST, guard=guard)
         self._guard = guard
 
     async def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:

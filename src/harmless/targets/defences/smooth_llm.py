@@ -20,7 +20,7 @@ class SmoothLLM(Defence):
     """
 
     def __init__(self, target: Target, refusal: Guard) -> None:
-        super().__init__("smooth_llm", target, COPIES, SHARE, refusal.info.identity)
+        super().__init__("smooth_llm", target, COPIES, SHARE, guard=refusal)
         self._refusal = refusal
 
     async def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
