@@ -11,12 +11,12 @@ from cyclopts import Parameter
 from rich.markup import escape
 from rich.table import Table
 
-from harmless.check import Budget, load_judges, load_policy
-from harmless.cli.attack import USUAL, Several, chosen_objectives
+from harmless.check import load_policy
+from harmless.cli.attacking import Attacking, Several, closing
 from harmless.cli.console import err, out, percent, print_json
 from harmless.cli.options import Asking, Workspace, open_store
 from harmless.core import Expect
-from harmless.data import load_suite
+from harmless.data import Suite, load_suite
 
 if TYPE_CHECKING:
     from harmless.attacks.matrix import Matrix
@@ -30,15 +30,8 @@ def defend(
     /,
     *,
     defence: Several = (),
-    attack: Several = (),
-    objective: Several = (),
-    objectives: Path | None = None,
-    hazard: Several = (),
-    limit: int | None = None,
     benign: int = 40,
-    attacker: str | None = None,
-    judge: str = "judge",
-    budget: str | None = None,
+    attacking: Attacking = Attacking(),  # noqa: B008 - frozen
     policy: Path | None = None,
     list_: Annotated[bool, Parameter(name="--list", negative="")] = False,
     json: bool = False,
@@ -48,22 +41,14 @@ def defend(
     """Compare defences of a target: how often attacks succeed behind each, and what each refuses wrongly.
 
     Args:
-        target: what to defend: embedded, openai:MODEL, anthropic:MODEL, hf:PATH, scripted:FILE.
+        target: what to defend: embedded, openai:MODEL, anthropic:MODEL, hf:PATH, scripted:FILE. Where attacks
+            need a model that writes and none is named, it writes itself, undefended.
         defence: names of defences (see --list) or of guards; default: the cheap ones and the embedded guard.
-        attack: names of attacks; default direct best_of_n.
-        objective: what the target should be made to do.
-        objectives: JSONL or CSV file with `objective` and, if known, `hazard`.
-        hazard: use the built-in objectives of these hazards (key, code or name, any level).
-        limit: use about so many objectives; default 20 of the built-in ones.
         benign: ask about so many benign prompts, twins of harmful ones and ordinary ones.
-        attacker: the target that writes for attacks that need one; default: TARGET itself, undefended.
-        judge: the guard that judges the replies.
-        budget: calls of the attacks against each defence, e.g. 500calls.
         policy: YAML file with thresholds; see `harmless policy`.
         list_: list the defences and stop.
         json: print one JSON document instead of a table.
     """
-    from harmless import attacks
     from harmless.attacks import matrix
     from harmless.targets import defences
 
@@ -71,32 +56,22 @@ def defend(
         _list([(entry.name, entry.summary, entry.source) for entry in defences.describe()], json=json)
         return
     rules = load_policy(policy)
-    chosen = [attacks.load(spec) for spec in attack or USUAL]
+    chosen = attacking.attacks()
     asked = asking.target(target, rules)
-    needs = any(each.info.attacker for each in chosen)
-    writer = (asking.target(attacker, rules) if attacker else asked) if needs else None
-    suite = load_suite("quick")
+    writer = attacking.writer(chosen, asking, asked, rules)
     contest = matrix.Contest(
-        objectives=chosen_objectives(objective, objectives, hazard, limit, asking.seed),
+        objectives=attacking.aims(asking.seed),
         attacks=chosen,
-        benign=suite.keeping(p for p in suite.prompts if p.expect is Expect.ANSWER).limited(
-            benign, asking.seed
-        ),
+        benign=_benign(benign, asking.seed),
         policy=rules,
-        judges=load_judges(judge, rules),
-        options=attacks.CampaignOptions(
-            sampling=asking.sampling(asked), budget=Budget.parse(budget), seed=asking.seed
-        ),
+        judges=attacking.judges(rules),
+        options=attacking.options(asking, asked),
     )
 
     async def run() -> Matrix:
-        try:
+        async with closing(asked, writer):
             names = defence or CHEAP
             return await matrix.defend(asked, names, contest, store, attacker=writer, observe=_told(json))
-        finally:
-            await asked.aclose()
-            if writer and writer is not asked:
-                await writer.aclose()
 
     with open_store(workspace) as store:
         found = anyio.run(run)
@@ -104,6 +79,11 @@ def defend(
         print_json(found.model_dump(mode="json"))
     else:
         _show(found)
+
+
+def _benign(count: int, seed: int) -> Suite:
+    suite = load_suite("quick")
+    return suite.keeping(p for p in suite.prompts if p.expect is Expect.ANSWER).limited(count, seed)
 
 
 def _told(quiet: bool) -> Callable[[str], None]:

@@ -1,0 +1,102 @@
+"""Options that ``attack`` and ``defend`` share: what is attacked with what, for what, and who judges."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from harmless.check import Budget, load_judges
+from harmless.cli.options import Asking
+from harmless.core import Guard, Policy, Prompt, Target
+from harmless.errors import UsageError
+
+if TYPE_CHECKING:
+    from harmless.attacks import Attack, CampaignOptions
+
+#: What runs where no attack is named: quick, and without a model that writes.
+USUAL = ("direct", "best_of_n")
+#: Objectives where neither objectives nor hazards are named: one of each hazard would take long on a laptop.
+FEW = 20
+
+Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Attacking:
+    """Which attacks, for which objectives, within which budget, and who judges and writes."""
+
+    attack: Several = ()
+    """Names of attacks, with arguments in brackets: `direct`, `best_of_n(0.4)`; default these two."""
+    objective: Several = ()
+    """What the target should be made to do."""
+    objectives: Path | None = None
+    """JSONL or CSV file with `objective` and, if known, `hazard`."""
+    hazard: Several = ()
+    """Use the built-in objectives of these hazards (key, code or name, any level)."""
+    limit: int | None = None
+    """Use about so many objectives, sampled evenly over the hazards; default 20 of the built-in ones."""
+    attacker: str | None = None
+    """The target that writes for attacks that need one; default: TARGET itself."""
+    judge: str = "judge"
+    """The guard that judges the replies in view of the objective."""
+    budget: str | None = None
+    """Stop after e.g. 500calls (of the target, divided evenly over attacks and objectives), 10m, 2usd."""
+
+    def attacks(self, usual: tuple[str, ...] = USUAL) -> list[Attack]:
+        """Return the attacks that are named, or else the usual ones."""
+        from harmless import attacks
+
+        return [attacks.load(spec) for spec in self.attack or usual]
+
+    @property
+    def names_objectives(self) -> bool:
+        """Whether the user says what is to be reached."""
+        return bool(self.objective or self.objectives or self.hazard)
+
+    def aims(self, seed: int) -> list[Prompt]:
+        """Return what is to be reached: what the user gives, else built-in objectives."""
+        from harmless import attacks
+
+        given = self.objective or self.objectives
+        if given and self.hazard:
+            raise UsageError("--hazard chooses built-in objectives.", "Leave it or them out.")
+        if given:
+            found = attacks.from_texts(self.objective)
+            found += attacks.from_file(self.objectives) if self.objectives else []
+            return found[: self.limit]
+        return attacks.built_in(self.hazard, self.limit or (None if self.hazard else FEW), seed)
+
+    def judges(self, policy: Policy) -> dict[str, Guard]:
+        """Return the guards of the roles ``harm`` and ``refusal``."""
+        return load_judges(self.judge, policy)
+
+    def options(self, asking: Asking, target: Target, *, fresh: bool = False) -> CampaignOptions:
+        """Return how a campaign is done."""
+        from harmless import attacks
+
+        return attacks.CampaignOptions(
+            sampling=asking.sampling(target), budget=Budget.parse(self.budget), seed=asking.seed, fresh=fresh
+        )
+
+    def writer(self, chosen: list[Attack], asking: Asking, target: Target, policy: Policy) -> Target | None:
+        """Return the target that writes, None if no attack needs one."""
+        if not any(each.info.attacker for each in chosen):
+            return None
+        return asking.target(self.attacker, policy) if self.attacker else target
+
+
+@asynccontextmanager
+async def closing(target: Target, writer: Target | None) -> AsyncIterator[None]:
+    """Close both when the block ends; they may be one."""
+    try:
+        yield
+    finally:
+        await target.aclose()
+        if writer and writer is not target:
+            await writer.aclose()
