@@ -23,7 +23,7 @@ USUAL = ("direct", "best_of_n")
 #: Objectives where neither objectives nor hazards are named: one of each hazard would take long on a laptop.
 FEW = 20
 
-Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
+Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
 
 
 @Parameter(name="*")
