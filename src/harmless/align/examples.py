@@ -2,7 +2,7 @@
 
 In a file an example is one JSON object a line: ``prompt`` (text) or ``messages`` (turns that end with the
 user's), ``good``, optionally ``bad``, and ``expect`` (``refuse`` or ``answer``), ``hazard``, ``pair``,
-``source`` and ``licence``.
+``source``, ``licence`` and ``cut``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from harmless.errors import BadFileError, UnknownNameError, UsageError
 
 _TURNS = ("prompt", "messages")
 _NEXT_STEP = (
-    "An example has prompt (or messages), good, expect, and perhaps bad, hazard, pair, source, licence."
+    "An example has prompt (or messages), good, expect, and perhaps bad, hazard, pair, source, licence, cut."
 )
 
 
@@ -31,7 +31,8 @@ class Example(Model):
     """A conversation that ends with the user's turn, a ``good`` reply and, perhaps, a ``bad`` one.
 
     ``expect`` is what the good reply does, refuse or answer; ``hazard`` a taxonomy key, or None; ``pair`` names
-    the contrast pair that the prompt is one side of. Neither reply holds the end of turn: the trainer adds it.
+    the contrast pair that the prompt is one side of. Neither reply holds the end of turn: the trainer adds it,
+    but not behind a good reply that is ``cut``: one that a token limit ended in the middle.
     """
 
     conversation: Conversation
@@ -42,6 +43,7 @@ class Example(Model):
     pair: str | None = None
     source: str = ""
     licence: str = ""
+    cut: bool = False
 
     @property
     def text(self) -> str:
@@ -50,8 +52,8 @@ class Example(Model):
 
     @property
     def key(self) -> str:
-        """Digest of what is asked and of both replies."""
-        return digest(self.conversation, self.good, self.bad)
+        """Digest of what is asked, and of both replies."""
+        return digest(self.conversation, self.good, self.bad, self.cut)
 
     @field_validator("conversation")
     @classmethod
