@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any, TypeAlias
@@ -46,17 +46,22 @@ def prompts(rng: np.random.Generator) -> list[Row]:
 
 
 def pairs() -> list[Row]:
-    """Return both sides of the contrast pairs in ``own/pairs-*.jsonl``, harmful before benign."""
+    """Return both sides of the contrast pairs, harmful before benign."""
     found = []
-    for path in sorted((resources.files(__package__) / "own").iterdir(), key=lambda each: each.name):
-        if not path.name.startswith("pairs-"):
-            continue
-        for line in path.read_text(encoding="utf-8").splitlines():
-            pair = json.loads(line)
-            domain = taxonomy.load().rollup(pair["hazard"], "domain").key.rpartition(".")[2]
-            for side, unsafe in (("harmful", True), ("benign", False)):
-                found.append(Row(pair[side], unsafe=unsafe, source=PAIRS, licence=LICENCE, domain=domain))
+    for pair in contrast_pairs():
+        domain = taxonomy.load().rollup(pair["hazard"], "domain").key.rpartition(".")[2]
+        for side, unsafe in (("harmful", True), ("benign", False)):
+            found.append(Row(pair[side], unsafe=unsafe, source=PAIRS, licence=LICENCE, domain=domain))
     return found
+
+
+def contrast_pairs() -> Iterator[dict[str, str]]:
+    """Yield the pairs in ``own/pairs-*.jsonl`` with ``id``, ``hazard``, ``harmful`` and ``benign``."""
+    for path in sorted((resources.files(__package__) / "own").iterdir(), key=lambda each: each.name):
+        if path.name.startswith("pairs-"):
+            name = path.name.removesuffix(".jsonl")
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                yield {"id": f"{name}:{number}", **json.loads(line)}
 
 
 def refusals(prompts: Sequence[str], rng: np.random.Generator, own: Phrases) -> list[str]:
