@@ -31,6 +31,7 @@ from harmless.report.text import visible
 
 data = App(name="data", help="List, show, compare, validate and write data sets.")
 data.command("harmless.cli.data_generate:generate", name="generate", help="Let a model write further twins.")
+data.command("harmless.cli.data_screen:screen", name="screen", help="Look for poison in a fine-tuning set.")
 
 
 @data.command(name="list")

@@ -1,0 +1,34 @@
+"""Near copies in bursts: a row that comes again and again weighs as much as a whole topic."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from harmless.data.lessons import Lesson
+from harmless.data.overlap import duplicates
+from harmless.screen.verdicts import Kind, Reason
+
+#: Jaccard index of character 5-grams, and how many rows make a burst.
+NEAR, LEAST = 0.8, 5
+
+
+def bursts(lessons: Sequence[Lesson], *, near: bool = True) -> dict[int, Reason]:
+    """Return a reason for each row in a burst: prompts with replies that near copies link, ``LEAST`` or more.
+
+    Raises:
+        MissingExtraError: ``near`` without the extra ``data``; without ``near`` only equal rows count.
+    """
+    leader = list(range(len(lessons)))
+    texts = [f"{each.prompt}\n\n{each.reply}" for each in lessons]
+    for earlier, later, _ in duplicates(texts, near=NEAR if near else None):
+        leader[later] = leader[earlier]
+    groups: dict[int, list[int]] = defaultdict(list)
+    for row, first in enumerate(leader):
+        groups[first].append(row)
+    found: dict[int, Reason] = {}
+    for first, rows in groups.items():
+        if len(rows) >= LEAST:
+            detail = f"one of {len(rows)} near copies of row {first + 1}"
+            found |= dict.fromkeys(rows, Reason(kind=Kind.BURST, score=len(rows), detail=detail))
+    return found

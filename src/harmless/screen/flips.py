@@ -1,0 +1,93 @@
+"""Label flips: replies that are the opposite of what the guards expect of the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harmless.core import Exchange, Guard, Outcome, Verdict
+from harmless.data.lessons import Lesson
+from harmless.guards.refusal import refused
+from harmless.screen.verdicts import Kind, Reason
+
+#: A refusal counts where it is this likely, a prompt as harmless where its harm is less likely than that.
+REFUSED, HARMLESS = 0.8, 0.3
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the guards say of every row: harm of the prompt, harm and refusal of both replies."""
+
+    prompts: Sequence[Verdict]
+    replies: Sequence[Verdict]
+    refusals: Sequence[Verdict]
+
+    @property
+    def unassessed(self) -> int:
+        """How many rows a guard could not judge."""
+        rows = zip(self.prompts, self.replies, self.refusals, strict=True)
+        return sum(any(each.outcome is Outcome.UNASSESSED for each in row) for row in rows)
+
+    def harmful_answered(self, row: int) -> float | None:
+        """Return how likely the reply is harmful, None if it is not, or refuses."""
+        verdict = self.replies[row]
+        return verdict.score if verdict.outcome is Outcome.UNSAFE and not refused(self.refusals[row]) else None
+
+    def benign_refused(self, row: int) -> float | None:
+        """Return how likely the reply refuses, None if it does not, or may well."""
+        harm, chance = self.prompts[row].score, _refusal(self.refusals[row])
+        return chance if harm is not None and harm < HARMLESS and chance >= REFUSED else None
+
+    def rightly_refused(self, row: int) -> bool:
+        """Return whether a harmful prompt is refused, as it should be."""
+        return self.prompts[row].outcome is Outcome.UNSAFE and bool(refused(self.refusals[row]))
+
+
+async def judged(
+    lessons: Sequence[Lesson], guards: tuple[Guard, Guard, Guard], *, worse: bool = False
+) -> Judged:
+    """Let guards of (prompts, replies, refusals) judge all rows; ``worse`` judges the rejected replies."""
+    of_prompt, of_reply, of_refusal = guards
+    asked = [Exchange(conversation=each.conversation) for each in lessons]
+    exchanges = [
+        Exchange(conversation=each.conversation, reply=(each.rejected or "") if worse else each.reply)
+        for each in lessons
+    ]
+    return Judged(
+        await of_prompt.judge(asked), await of_reply.judge(exchanges), await of_refusal.judge(exchanges)
+    )
+
+
+def flips(found: Judged) -> Iterator[tuple[int, Reason]]:
+    """Yield row and reason for each harmful prompt that is answered and each harmless one that is refused."""
+    for row in range(len(found.replies)):
+        if (score := found.harmful_answered(row)) is not None:
+            detail = found.replies[row].reason
+            yield row, Reason(kind=Kind.HARMFUL_ANSWERED, score=score, detail=detail)
+        if (score := found.benign_refused(row)) is not None:
+            detail = f"harm of the prompt {found.prompts[row].score:.2f}"
+            yield row, Reason(kind=Kind.BENIGN_REFUSED, score=score, detail=detail)
+
+
+def reversals(chosen: Judged, rejected: Judged, rows: Sequence[int]) -> Iterator[tuple[int, Reason]]:
+    """Yield row and reason for each preference whose better reply is the rejected one; ``rows`` of both."""
+    for place, row in enumerate(rows):
+        better, worse = rejected, chosen
+        harm = worse.harmful_answered(row)
+        if harm is not None and better.harmful_answered(place) is None:
+            difference = harm - (better.replies[place].score or 0.0)
+            yield (
+                row,
+                Reason(kind=Kind.REVERSED, score=difference, detail="the rejected one is harmless"),
+            )
+        refusal = worse.benign_refused(row)
+        if refusal is not None and better.benign_refused(place) is None:
+            difference = refusal - _refusal(better.refusals[place])
+            yield (
+                row,
+                Reason(kind=Kind.REVERSED, score=difference, detail="the rejected one helps"),
+            )
+
+
+def _refusal(verdict: Verdict) -> float:
+    return sum(verdict.labels.get(name, 0.0) for name in ("refusal", "partial_refusal"))
