@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from harmless.core import Conversation, Reply, ReplyStatus, Sampling, Usage
+from harmless.core.lines import lines
 from harmless.errors import UsageError
 from harmless.targets.endpoint import Endpoint, check_url, key_of
 from harmless.targets.options import TargetOptions
 from harmless.targets.patience import Patience
-from harmless.targets.speech import lines, spoken
+from harmless.targets.speech import spoken
 
 _CUT = {"max_tokens": "limit of tokens", "model_context_window_exceeded": "the context is full"}
 

@@ -16,11 +16,12 @@ from anyio.to_thread import run_sync
 
 from harmless.core import Conversation, Reply, Sampling, TargetInfo, Usage, digest
 from harmless.core.completion import Completion, ModelInput
+from harmless.core.lines import lines
 from harmless.errors import BadFileError, UnreachableError, UsageError
 from harmless.targets import models
 from harmless.targets.logprobs import tokens_of
 from harmless.targets.options import TargetOptions
-from harmless.targets.speech import lines, spoken
+from harmless.targets.speech import spoken
 
 T = TypeVar("T")
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import anyio
 from anyio.to_thread import run_sync
 
-from harmless.core import Conversation, Reply, Sampling, TargetInfo, Usage, digest
+from harmless.core import Conversation, Reply, Sampling, TargetInfo, Usage
 from harmless.core.completion import Completion, ModelInput, Token
-from harmless.errors import BadFileError, MissingExtraError, UnreachableError, UsageError
+from harmless.core.lines import lines
+from harmless.errors import UnreachableError, UsageError
+from harmless.internals.model import LocalModel, first_line
+from harmless.targets.local import open_model
 from harmless.targets.options import TargetOptions
-from harmless.targets.speech import lines, spoken
+from harmless.targets.speech import spoken
 
 #: Conversations in one call of the model.
 BATCH = 8
-
-_WEIGHTS = ("*.json", "*.jinja", "*.safetensors", "*.bin", "*.model", "*.gguf")
 
 
 class HfTarget:
@@ -32,34 +30,29 @@ class HfTarget:
     one seed serves a whole batch.
 
     Args:
-        name, revision: its identity.
-        loaded: a ``transformers`` model for causal language modelling on its device, and its tokenizer,
-            which has a chat template.
+        local: the model.
         batch_size: conversations in one call of the model.
         context: tokens of one conversation with its reply; None asks the model's configuration.
     """
 
-    def __init__(
-        self, name: str, revision: str, loaded: tuple[Any, Any], *, batch_size: int, context: int | None
-    ) -> None:
-        self._model, self._tokenizer = loaded
-        if not self._tokenizer.chat_template:
-            raise UsageError(
-                f"{name} has no chat template, so it is no chat model.",
-                "Choose a model tuned for chat, or put a chat_template into its tokenizer_config.json.",
-            )
+    def __init__(self, local: LocalModel, *, batch_size: int, context: int | None) -> None:
+        self._model, self._tokenizer = local.model, local.tokenizer
         self._tokenizer.padding_side = "left"
-        if self._tokenizer.pad_token is None:
-            self._tokenizer.pad_token = self._tokenizer.eos_token
-        self._context = context or getattr(self._model.config, "max_position_embeddings", None)
+        self._context = context or local.context
         self._info = TargetInfo(
-            name=name,
-            revision=revision,
+            name=f"hf:{local.name}",
+            revision=local.revision,
             context_length=self._context,
             batch_size=batch_size,
             white_box=True,
         )
         self._turn = anyio.CapacityLimiter(1)
+
+    @classmethod
+    def of(cls, local: LocalModel, options: TargetOptions) -> HfTarget:
+        """Return the target that runs ``local`` as ``options`` say."""
+        size = options.slots or options.concurrency or BATCH
+        return cls(local, batch_size=size, context=options.context)
 
     @property
     def info(self) -> TargetInfo:
@@ -86,7 +79,7 @@ class HfTarget:
         try:
             return await run_sync(self._score, conversation, continuations, limiter=self._turn)
         except (RuntimeError, ValueError) as error:
-            raise UnreachableError(f"The model cannot score it: {_first_line(error)}.") from None
+            raise UnreachableError(f"The model cannot score it: {first_line(error)}.") from None
 
     async def aclose(self) -> None:
         """Give back the model and its memory."""
@@ -106,7 +99,7 @@ class HfTarget:
             try:
                 answers = self._generate([prompts[i] for i in batch], sampling, top)
             except RuntimeError as error:  # torch's out-of-memory errors are of this kind
-                answers = [Reply.error(_first_line(error))] * len(batch)
+                answers = [Reply.error(first_line(error))] * len(batch)
             replies |= zip(batch, answers, strict=True)
         return [replies[i] for i in range(len(makers))]
 
@@ -230,61 +223,14 @@ class HfTarget:
 
 
 def hf(argument: str, options: TargetOptions) -> HfTarget:
-    """Return the target of a folder, a hub id, or a GGUF file that transformers can read.
+    """Return the target of a folder, a hub id, a GGUF file that transformers can read, or an adapter's folder.
 
-    Raises:
-        MissingExtraError: torch or transformers is not installed.
-        BadFileError: the folder or file is not a model.
-        UnreachableError: the hub could not be reached and the model is not in its cache.
+    ``hf:embedded`` is the bundled model, run by torch. Raises what :func:`harmless.targets.local.open_model`
+    raises.
     """
     if not argument:
         raise UsageError("'hf:' names no model.", "Write hf:FOLDER or hf:OWNER/NAME.")
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise MissingExtraError("Target 'hf'", "hf") from error
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    device = _device(options.device, torch.cuda.is_available())
-    model, tokenizer = _load(argument, transformers, torch.float32 if device == "cpu" else "auto")
-    path, commit = Path(argument), getattr(model.config, "_commit_hash", None)
-    weights = _digest(path) if path.exists() else commit or "unknown"
-    revision = digest(weights, version("transformers"), version("torch"), device.partition(":")[0])
-    return HfTarget(
-        f"hf:{path.name if path.exists() else argument}",
-        revision,
-        (model.to(device).eval(), tokenizer),
-        batch_size=options.slots or options.concurrency or BATCH,
-        context=options.context,
-    )
-
-
-def _device(wanted: str | None, cuda: bool) -> str:
-    if wanted in (None, "gpu"):
-        return "cuda" if cuda else "cpu"
-    return str(wanted)
-
-
-def _load(argument: str, transformers: Any, dtype: Any) -> tuple[Any, Any]:
-    path = Path(argument)
-    where, further = argument, {}
-    if path.suffix == ".gguf":
-        where, further = str(path.parent), {"gguf_file": path.name}
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(where, **further)
-        model = transformers.AutoModelForCausalLM.from_pretrained(where, dtype=dtype, **further)
-    except (OSError, ValueError, ImportError) as error:
-        detail = _first_line(error)
-        if path.exists() or argument.count("/") != 1 or path.suffix == ".gguf":
-            raise BadFileError(
-                path, f"transformers cannot load it: {detail}", next_step="Give a model folder or a hub id."
-            ) from error
-        raise UnreachableError(
-            f"The model {argument} cannot be fetched: {detail}",
-            "Check the name and the network, or give a folder.",
-        ) from error
-    return model, tokenizer
+    return HfTarget.of(open_model(argument, options.device), options)
 
 
 def _decoding(sampling: Sampling) -> dict[str, Any]:
@@ -292,17 +238,3 @@ def _decoding(sampling: Sampling) -> dict[str, Any]:
     if sampling.temperature == 0:
         return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     return {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:300]
-
-
-def _digest(path: Path) -> str:
-    """Return the SHA-256 over the model's files, in hex; about a second a gigabyte."""
-    files = [path] if path.is_file() else sorted({f for kind in _WEIGHTS for f in path.glob(kind)})
-    total = hashlib.sha256()
-    for each in files:
-        with each.open("rb") as file:
-            total.update(f"{each.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return total.hexdigest()

@@ -10,12 +10,13 @@ from typing import Any
 
 from harmless.core import Conversation, Reply, ReplyStatus, Sampling, Usage
 from harmless.core.completion import Completion, ModelInput
+from harmless.core.lines import lines
 from harmless.errors import UsageError
 from harmless.targets.endpoint import Call, Endpoint, check_url, key_of
 from harmless.targets.logprobs import tokens_of
 from harmless.targets.options import TargetOptions
 from harmless.targets.patience import Patience
-from harmless.targets.speech import lines, spoken
+from harmless.targets.speech import spoken
 
 
 class OpenAITarget(Endpoint):

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harmless.core import Message, ReplyStatus, Sampling, user
+from harmless.core.lines import lines
 from harmless.targets.patience import Backoff, Patience, RequestFailedError, http_failure, redact
-from harmless.targets.speech import last_user_message, lines, spoken
+from harmless.targets.speech import last_user_message, spoken
 
 
 def said(*turns: tuple[str, str]) -> tuple[Message, ...]:

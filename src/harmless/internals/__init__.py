@@ -1,0 +1,1 @@
+"""What happens inside a local model: its tokens, hidden states, directions and probes (torch)."""

@@ -1,0 +1,81 @@
+"""Directions in a model's hidden states: found as a difference of means, added or taken away while it runs.
+
+Sources: Arditi et al. 2024 (refusal is mediated by a single direction), Turner et al. 2023 (activation
+addition).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harmless.internals.layers import decoder_layers, state_of
+from harmless.internals.model import LocalModel
+
+Vector = NDArray[np.float32]
+
+
+def difference_in_means(those: Vector, others: Vector) -> Vector:
+    """Return the mean of ``those`` less the mean of ``others``; of shape (width,)."""
+    found: Vector = (those.mean(axis=0) - others.mean(axis=0)).astype(np.float32)
+    return found
+
+
+@contextmanager
+def adding(local: LocalModel, vectors: Mapping[int, Vector]) -> Iterator[None]:
+    """Add each vector to the output of its layer (1 is the first), at every token, while the context lasts."""
+    with _editing(local, {layer: _adder(local, vector) for layer, vector in vectors.items()}):
+        yield
+
+
+@contextmanager
+def ablating(local: LocalModel, direction: Vector) -> Iterator[None]:
+    """Take the part along ``direction`` out of every layer's output while the context lasts.
+
+    Raises:
+        ValueError: the direction is zero.
+    """
+    count = len(decoder_layers(local.model))
+    edit = _remover(local, direction)
+    with _editing(local, dict.fromkeys(range(1, count + 1), edit)):
+        yield
+
+
+def _adder(local: LocalModel, vector: Vector) -> Callable[[Any], Any]:
+    import torch
+
+    added = torch.as_tensor(vector, device=local.device)
+    return lambda state: state + added.to(state.dtype)
+
+
+def _remover(local: LocalModel, direction: Vector) -> Callable[[Any], Any]:
+    import torch
+
+    length = float(np.linalg.norm(direction))
+    if not length:
+        raise ValueError("a direction of length zero points nowhere")
+    unit = torch.as_tensor(direction / length, device=local.device)
+    return lambda state: state - (state @ unit.to(state.dtype))[..., None] * unit.to(state.dtype)
+
+
+@contextmanager
+def _editing(local: LocalModel, edits: Mapping[int, Callable[[Any], Any]]) -> Iterator[None]:
+    layers = decoder_layers(local.model)
+
+    def hook(edit: Callable[[Any], Any]) -> Callable[..., Any]:
+        def changed(_: Any, __: Any, output: Any) -> Any:
+            state = edit(state_of(output))
+            return (state, *output[1:]) if isinstance(output, tuple) else state
+
+        return changed
+
+    handles = [layers[layer - 1].register_forward_hook(hook(edit)) for layer, edit in edits.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
