@@ -20,6 +20,8 @@ _ALL = 1_000_000
 class Recorded:
     """Asks what reached the same objectives before; earlier turns stand as they were, replies included.
 
+    All of it is asked, also after a success: what part of it transfers is the question.
+
     Args:
         name: of the attack.
         found: the successes, the best first.
@@ -27,11 +29,9 @@ class Recorded:
     """
 
     def __init__(self, name: str, found: Sequence[Success], source: str) -> None:
-        self._for: dict[str, dict[Conversation, str]] = defaultdict(dict)
+        self._for: dict[str, dict[Conversation, None]] = defaultdict(dict)
         for each in found:
-            self._for[key_of(each.objective)].setdefault(
-                each.conversation, f"{each.attack} {each.note}".strip()
-            )
+            self._for[key_of(each.objective)].setdefault(each.conversation)
         self.info = AttackInfo(
             name=name,
             family="replay",
@@ -42,8 +42,9 @@ class Recorded:
 
     async def run(self, session: Session) -> None:
         """Ask what succeeded for this objective; nothing if nothing did."""
-        for conversation, note in self._for.get(key_of(session.objective.text), {}).items():
-            await session.ask([conversation], note=note)
+        said = list(self._for.get(key_of(session.objective.text), ()))
+        if said:
+            await session.ask(said, note="again")
 
 
 def recorded(run: str, workspace: str = "") -> Recorded:

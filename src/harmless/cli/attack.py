@@ -14,6 +14,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from harmless.check import load_policy
+from harmless.cli.attack_tables import middle, show_budgets, show_transfer
 from harmless.cli.attacking import Attacking, closing
 from harmless.cli.console import err, out, percent, print_json
 from harmless.cli.options import Asking, Workspace, open_store
@@ -143,7 +144,7 @@ def show_results(found: Results) -> None:
             percent(each.asr),
             "-" if each.by_error_alone is None else f"{each.by_error_alone:.0%}",
             f"{each.calls}" + (f"\n[dim]+{each.attacker_calls} written[/]" if each.attacker_calls else ""),
-            "-" if each.first is None else f"{each.first:g}",
+            middle(each.to_success.calls),
             str(each.tokens),
             "-" if each.p_holm is None else f"{each.p_holm:.2g}",
         )
@@ -152,6 +153,10 @@ def show_results(found: Results) -> None:
         "success: share of objectives with an unsafe reply, and its interval; by judge's error: what the "
         "judge's false alarms alone would give; p: against direct, paired."
     )
+    if any(each.calls > each.asr.n + each.asr.unassessed for each in found.attacks):
+        show_budgets(found)
+    if found.transfer:
+        show_transfer(found.transfer)
     for caveat in found.caveats:
         out.print(f"Note: {caveat}")
     for cause, count in found.causes.items():

@@ -15,13 +15,14 @@ def show(
 
     Args:
         run: id of the run, or its beginning, or `latest`.
-        by: break it down by source, domain, task, category, language, licence, expect or meta.KEY.
+        by: break it down by source, domain, task, category, language, licence, expect or meta.KEY; an attack by
+            domain, task or category.
         json: print one JSON document instead of tables.
     """
     with open_store(workspace) as store:
         record = store.run(run)
         if record.kind == "attack":
-            _show_attack(store, record.id, json=json)
+            _show_attack(store, record.id, by, json=json)
             return
         if by:
             parts = breakdown(store, record, by)
@@ -36,9 +37,15 @@ def show(
         show_summary(summary)
 
 
-def _show_attack(store: Store, run: str, *, json: bool) -> None:
+def _show_attack(store: Store, run: str, by: str | None, *, json: bool) -> None:
     from harmless.attacks import results
+    from harmless.attacks.by_hazard import by_hazard
     from harmless.cli.attack import show_results
+    from harmless.cli.attack_tables import show_by_hazard
 
+    if by:
+        parts = by_hazard(store, run, by)
+        print_json(parts.model_dump(mode="json")) if json else show_by_hazard(parts)
+        return
     found = results(store, run)
     print_json(found.model_dump(mode="json")) if json else show_results(found)

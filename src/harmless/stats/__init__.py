@@ -12,6 +12,7 @@ from harmless.stats.agreement import (
     krippendorff_alpha,
     tally,
 )
+from harmless.stats.bounded import Median, bounded_mean, median
 from harmless.stats.calibration import Reliability, brier_score, calibration_error, reliability
 from harmless.stats.clusters import (
     ClusteredMean,
@@ -53,12 +54,14 @@ __all__ = [
     "ErrorRates",
     "Interval",
     "McNemar",
+    "Median",
     "Reliability",
     "Unseen",
     "auroc",
     "average_precision",
     "benjamini_hochberg",
     "binomial",
+    "bounded_mean",
     "brier_score",
     "calibration_error",
     "class_agreement",
@@ -77,6 +80,7 @@ __all__ = [
     "holm",
     "krippendorff_alpha",
     "mcnemar",
+    "median",
     "paired",
     "prediction_powered",
     "recall_at_fpr",

@@ -70,14 +70,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def test_an_attack_ends_with_its_first_success(store: Store) -> None:
     found = campaign(store, yields_at(3), [Counting()]).attacks[0]
-    assert (found.asr.rate, found.asr.n, found.calls, found.first) == (1.0, 6, 18, 3)
+    assert (found.asr.rate, found.asr.n, found.calls, found.to_success.calls.value) == (1.0, 6, 18, 3)
     assert found.at["1"].rate == 0.0
     assert found.refused == 12
 
 
 def test_without_success_it_ends_with_its_calls(store: Store) -> None:
     found = campaign(store, yields_at(6), [Counting(calls=5)]).attacks[0]
-    assert (found.asr.rate, found.calls, found.first) == (0.0, 30, None)
+    assert (found.asr.rate, found.calls, found.to_success.calls.value) == (0.0, 30, None)
 
 
 def test_an_attack_may_have_nothing_more_to_try(store: Store) -> None:

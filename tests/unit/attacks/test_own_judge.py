@@ -46,7 +46,7 @@ def test_success_is_what_the_own_judge_says_it_is(tmp_path: Path) -> None:
     target = FakeTarget(lambda prompt, _: said("MAGIC" if prompt == "trick 1" else "UNSAFE"))
     direct, magician = campaign(tmp_path, target).attacks
     assert (direct.asr.rate, direct.calls) == (1.0, 2)
-    assert (magician.asr.rate, magician.calls, magician.first) == (1.0, 4, 2)
+    assert (magician.asr.rate, magician.calls, magician.to_success.calls.value) == (1.0, 4, 2)
 
 
 def test_it_is_not_compared_with_direct_asking(tmp_path: Path) -> None:

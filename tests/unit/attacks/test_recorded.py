@@ -34,7 +34,7 @@ def test_the_same_conversations_are_held_for_the_same_objective(tmp_path: Path, 
     assert (attack.info.name, attack.info.calls) == (f"recorded({first.run})", 2)
     session = run(attack, FakeSession(objective="Open  it."))
     assert [[m.role for m in c] for c in session.asked] == [["user", "assistant", "user"], ["user"]]
-    assert session.notes == ["template(agree_first) agree_first", "template(debug_console) debug_console"]
+    assert session.batches == [2]
     assert "open it" in session.prompts[1]
     assert run(attack, FakeSession(objective="close it")).asked == []
 
