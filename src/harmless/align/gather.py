@@ -1,0 +1,220 @@
+"""From sources to examples: keep evaluation prompts out, make the replies that are missing, split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harmless import guards
+from harmless.align import templates
+from harmless.align.card import Card, card_of, write_card
+from harmless.align.drafts import OWN, Draft, drafts_of
+from harmless.align.examples import Example, write_examples
+from harmless.align.replies import own_replies
+from harmless.align.split import split
+from harmless.core import Exchange, Expect, Reply, ReplyStatus, Sampling, Target
+from harmless.data.catalog import is_non_commercial
+from harmless.data.overlap import assert_no_contamination, normal, without_contamination
+from harmless.data.suites import Suite
+from harmless.errors import GateFailedError, UsageError
+from harmless.evidence import Store
+from harmless.guards.refusal import refused
+from harmless.guards.train import contamination, own
+
+TRAIN, DEVELOPMENT = "train.jsonl", "development.jsonl"
+
+_KEPT = "replies.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """What to gather.
+
+    Args:
+        sources: see :mod:`harmless.align.drafts`.
+        limit: at most so many examples of each source; pairs stay together.
+        bad: also make the ``bad`` reply where there is none: what the target says to a harmful prompt, and a
+            refusal of a benign one. Methods that learn from preferences need it.
+        reply_tokens: how long the target's own replies may be.
+        development: the share of groups of near-duplicates that is held back.
+        evaluations: files of prompts that models are measured on, beside the built-in suites.
+        allow_non_commercial: take rows whose licence forbids commercial use.
+        seed: of samples, templates and split.
+    """
+
+    sources: tuple[str, ...] = OWN
+    limit: int | None = None
+    bad: bool = False
+    reply_tokens: int = 48
+    development: float = 0.15
+    evaluations: tuple[Path, ...] = ()
+    allow_non_commercial: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Examples to train on and to develop on, which share no near-duplicate and no pair, and their card."""
+
+    train: tuple[Example, ...]
+    development: tuple[Example, ...]
+    card: Card
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write ``train.jsonl``, ``development.jsonl``, ``card.json`` and ``card.md``, and return the paths."""
+        parts = {TRAIN: self.train, DEVELOPMENT: self.development}
+        files = [write_examples(folder / name, examples) for name, examples in parts.items()]
+        return files + write_card(folder, self.card)
+
+
+async def gather(
+    target: Target,
+    what: Gathering,
+    folder: Path,
+    *,
+    store: Store | None = None,
+    observe: Callable[[int, int], None] = lambda done, total: None,
+) -> Gathered:
+    """Return examples from sources; the target's own replies are kept in ``folder``, and not asked again.
+
+    Good replies are those of the source; else a refusal from a template to what is to be refused, and what the
+    target says already to what is to be answered.
+
+    Args:
+        target: the model that is to be aligned; it answers greedily.
+        store: the evidence, for sources that are runs.
+        observe: told how many replies of the target there are, and how many there are to be.
+
+    Raises:
+        GateFailedError: a prompt is, or nearly is, one of an evaluation suite.
+        UsageError: a source is not to be aligned on, or nothing is left of the sources.
+        UnreachableError: a hub is out of reach; BadFileError: a file is not what it should be.
+    """
+    left_out: Counter[str] = Counter()
+    drafts = [d for source in what.sources for d in drafts_of(source, store, limit=what.limit, seed=what.seed)]
+    drafts = _once(drafts, left_out)
+    _may_be_used(drafts, allowed=what.allow_non_commercial)
+    drafts = _apart(drafts, contamination.suites(what.evaluations), left_out)
+    told = await _told(drafts)
+    replies = await _asked(target, told, what, folder, observe)
+    examples = await _filled(told, replies, what, left_out)
+    if not examples:
+        raise UsageError("Nothing is left to align on.", f"Left out: {_counts(left_out)}.")
+    train, development = split(examples, what.development, what.seed)
+    card = card_of(train, development, target=target.info, sources=what.sources, left_out=left_out)
+    return Gathered(tuple(train), tuple(development), card)
+
+
+def certify(prompts: Sequence[str], evaluations: Sequence[Suite]) -> None:
+    """Stop if a prompt is, or nearly is, one of an evaluation suite.
+
+    Raises:
+        GateFailedError: names the suites and how many of their rows.
+    """
+    try:
+        assert_no_contamination(sorted(set(prompts)), evaluations)
+    except GateFailedError as error:
+        raise GateFailedError(
+            error.message,
+            "A model aligned on them could not be measured with them: gather from other prompts, such as a run"
+            " on a file of your own (harmless check TARGET --suite FILE).",
+        ) from None
+
+
+def _apart(drafts: Sequence[Draft], evaluations: Sequence[Suite], left_out: Counter[str]) -> list[Draft]:
+    """Return the drafts, certified; of our own everyday words a few are everybody's and left out."""
+    ours = [i for i, draft in enumerate(drafts) if draft.source == own.ORDINARY]
+    free = {ours[i] for i in without_contamination([drafts[i].text for i in ours], evaluations)}
+    gone = set(ours) - free
+    left_out[contamination.REASON] += len(gone)
+    found = [draft for i, draft in enumerate(drafts) if i not in gone]
+    certify([draft.text for draft in found], evaluations)
+    return found
+
+
+def _once(drafts: Sequence[Draft], left_out: Counter[str]) -> list[Draft]:
+    found: dict[tuple[str, ...], Draft] = {}
+    for draft in drafts:
+        found.setdefault(tuple(normal(turn.content) for turn in draft.conversation), draft)
+    left_out["the same prompt again"] += len(drafts) - len(found)
+    return list(found.values())
+
+
+def _may_be_used(drafts: Sequence[Draft], *, allowed: bool) -> None:
+    named = sorted({f"{d.source} ({d.licence})" for d in drafts if is_non_commercial(d.licence)})
+    if named and not allowed:
+        raise UsageError(
+            f"A model aligned on {', '.join(named)} could not be used commercially.",
+            "Leave it out, or say --allow-non-commercial.",
+        )
+
+
+async def _told(drafts: Sequence[Draft]) -> list[Draft]:
+    """Return the drafts with what is expected; where only the good reply tells it, the guard reads it."""
+    open_ = [i for i, draft in enumerate(drafts) if draft.expect is None]
+    declines = await _refused([(drafts[i], drafts[i].good or "") for i in open_])
+    found = list(drafts)
+    for i, declined in zip(open_, declines, strict=True):
+        found[i] = replace(drafts[i], expect=Expect.REFUSE if declined else Expect.ANSWER)
+    return found
+
+
+async def _asked(
+    target: Target, drafts: Sequence[Draft], what: Gathering, folder: Path, observe: Callable[[int, int], None]
+) -> dict[int, Reply]:
+    """Return the target's reply to each draft that needs one, by place."""
+    places = [i for i, draft in enumerate(drafts) if _needs_reply(draft, bad=what.bad)]
+    sampling = Sampling(max_tokens=what.reply_tokens)
+    conversations = [drafts[i].conversation for i in places]
+    replies = await own_replies(target, conversations, sampling, folder / _KEPT, observe)
+    return dict(zip(places, replies, strict=True))
+
+
+def _needs_reply(draft: Draft, *, bad: bool) -> bool:
+    if draft.expect is Expect.ANSWER:
+        return draft.good is None
+    return bad and draft.bad is None
+
+
+async def _filled(
+    drafts: Sequence[Draft], replies: dict[int, Reply], what: Gathering, left_out: Counter[str]
+) -> list[Example]:
+    spoken = [i for i, reply in replies.items() if reply.has_text and reply.text.strip()]
+    declines = await _refused([(drafts[i], replies[i].text) for i in spoken])
+    declined = dict(zip(spoken, declines, strict=True))
+    found = []
+    for i, draft in enumerate(drafts):
+        if i in replies and draft.expect is Expect.ANSWER and declined.get(i) is not False:
+            left_out["the target refuses it already" if i in declined else "the target does not reply"] += 1
+            continue
+        said = replies[i] if declined.get(i) is False else None
+        found.append(_example(draft, said, what))
+    return found
+
+
+def _example(draft: Draft, said: Reply | None, what: Gathering) -> Example:
+    """Return the example of a draft; ``said`` is what the target replied, if it did not refuse."""
+    refusal = templates.load().refusal(draft.hazard, draft.text, what.seed)
+    refuse = draft.expect is Expect.REFUSE
+    known = replace(draft, good=draft.good or refusal) if refuse else _answered(draft, said)
+    if what.bad and draft.bad is None:
+        known = replace(known, bad=(said.text.strip() if said else None) if refuse else refusal)
+    return Example(**{name: getattr(known, name) for name in Example.model_fields})
+
+
+def _answered(draft: Draft, said: Reply | None) -> Draft:
+    if draft.good is not None or said is None:
+        return draft
+    return replace(draft, good=said.text.strip(), cut=said.status is ReplyStatus.TRUNCATED)
+
+
+async def _refused(asked: Sequence[tuple[Draft, str]]) -> list[bool | None]:
+    guard = guards.load("refusal")
+    exchanges = [Exchange(conversation=draft.conversation, reply=reply) for draft, reply in asked]
+    return [refused(verdict) for verdict in await guard.judge(exchanges)]
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counter.items() if count) or "nothing"
