@@ -6,18 +6,21 @@ import secrets
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import anyio
 
 from harmless import __version__
+from harmless.attacks.allowance import Allowance, Fixed
+from harmless.attacks.bandit import Arm, Bandit, Place
 from harmless.attacks.contract import Attack
 from harmless.attacks.desk import Desk
+from harmless.attacks.ledger import Ledger
 from harmless.attacks.results import Results, results
 from harmless.attacks.session import CellSession, Over, Room
 from harmless.attacks.together import Together
@@ -35,7 +38,8 @@ ATTACKER_SAMPLING = Sampling(temperature=1.0, top_p=0.9, max_tokens=200)
 class CampaignOptions:
     """How a campaign is done.
 
-    The calls of ``budget`` are those of the target; they are divided evenly over attacks and objectives.
+    The calls of ``budget`` are those of the target; ``allocate`` says how they are divided over attacks and
+    objectives: ``uniform`` is evenly, ``bandit`` by what has worked so far (:mod:`harmless.attacks.bandit`).
     Without them each attack has its own number of calls an objective. ``fresh`` starts a new run although the
     same command has one.
     """
@@ -43,6 +47,7 @@ class CampaignOptions:
     sampling: Sampling = field(default_factory=Sampling)
     attacker_sampling: Sampling = ATTACKER_SAMPLING
     budget: Budget = field(default_factory=Budget)
+    allocate: Literal["uniform", "bandit"] = "uniform"
     seed: int = 0
     fresh: bool = False
 
@@ -61,7 +66,6 @@ class _Cell(NamedTuple):
     attack: Attack
     objective: Prompt
     place: int
-    calls: int
 
 
 async def attack(
@@ -89,12 +93,13 @@ async def attack(
         observe: called whenever a cell is done.
 
     Raises:
-        UsageError: no objective, no attack, an attack twice, or an attack that needs an attacker and has none.
+        UsageError: no objective, no attack, an attack twice, an attack that needs an attacker and has none, or
+            a bandit without a number of calls.
         UnreachableError: the target only fails; what was tried is kept.
         EvidenceError: the store cannot be written, or another process works on the run.
     """
     options = options or CampaignOptions()
-    _checked(objectives, attacks, attacker)
+    _checked(objectives, attacks, attacker, options)
     run, resumed = _run(store, target, objectives, attacks, policy, judges, options, attacker)
     with run_lock(store.path.parent, run.id):
         started(run, resumed)
@@ -102,9 +107,9 @@ async def attack(
             room = _room(store, run, target, attacker, judges, policy, options)
             if resumed:
                 store.add_event(run.id, "resumed")
-            campaign = _Campaign(room, options.budget, options.seed, observe)
+            campaign = _Campaign(room, options, observe)
             try:
-                await campaign.work(list(_cells(objectives, attacks, options)))
+                await campaign.work(objectives, attacks)
             except BaseExceptionGroup as group:
                 error = _only(group)
                 store.add_event(run.id, "aborted" if isinstance(error, UnreachableError) else "interrupted")
@@ -120,38 +125,75 @@ class _Campaign:
     """A campaign under way; ``spent`` once time or money is used up."""
 
     def __init__(
-        self, room: Room, budget: Budget, seed: int, observe: Callable[[CampaignProgress], None]
+        self, room: Room, options: CampaignOptions, observe: Callable[[CampaignProgress], None]
     ) -> None:
         self.spent = False
-        self._room, self._budget, self._seed, self._observe = room, budget, seed, observe
+        self._room, self._options, self._observe = room, options, observe
         self._progress, self._started, self._usd = CampaignProgress(), time.monotonic(), 0.0
+        info = room.target.target.info
+        self._slots = info.concurrency * info.batch_size
         room.spend = self._spend
 
-    async def work(self, cells: Sequence[_Cell]) -> None:
+    async def work(self, objectives: Sequence[Prompt], attacks: Sequence[Attack]) -> None:
+        """Let every attack work on every objective within the budget."""
+        # Objective by objective: what a budget leaves out, it leaves out for all attacks.
+        cells = [_Cell(each, aim, place) for (place, aim), each in product(enumerate(objectives), attacks)]
         self._progress.planned = len(cells)
-        info = self._room.target.target.info
-        free = anyio.Semaphore(max(3 * info.concurrency * info.batch_size, 8))
         async with AsyncExitStack() as stack:
             for desk in filter(None, (self._room.target, self._room.attacker)):
                 await stack.enter_async_context(desk.open())
-            async with anyio.create_task_group() as tasks:
-                for cell in cells:
-                    await free.acquire()
-                    tasks.start_soon(self._cell, cell, free)
+            await (self._bandit if self._options.allocate == "bandit" else self._uniform)(cells)
 
-    async def _cell(self, cell: _Cell, free: anyio.Semaphore) -> None:
-        name = cell.attack.info.name
-        session = CellSession(self._room, name, cell.objective, cell.place, cell.calls, self._seed)
+    async def _uniform(self, cells: Sequence[_Cell]) -> None:
+        total = self._options.budget.calls
+        share, rest = divmod(total, len(cells)) if total is not None else (0, 0)
+        free = anyio.Semaphore(max(3 * self._slots, 8))
+
+        async def work(cell: _Cell, calls: int) -> None:
+            await self._cell(cell, Fixed(calls))
+            free.release()
+
+        async with anyio.create_task_group() as tasks:
+            for number, cell in enumerate(cells):
+                if calls := cell.attack.info.calls if total is None else share + (number < rest):
+                    await free.acquire()
+                    tasks.start_soon(work, cell, calls)
+
+    async def _bandit(self, cells: Sequence[_Cell]) -> None:
+        calls = self._options.budget.calls
+        assert calls is not None, "that is checked before the run begins"
+        at = {Place(Arm(c.attack.info.name, c.objective.hazard), c.place): c for c in cells}
+        bandit, begun = Bandit(list(at), calls, self._slots, self._options.seed), set[Place]()
+
+        async def work(place: Place) -> None:
+            place.reached = await self._cell(at[place], place.allowance)
+            place.allowance.end()
+
+        async with anyio.create_task_group() as tasks:
+            while not self.spent and (places := bandit.choose()):
+                for place in places:
+                    if place not in begun:
+                        begun.add(place)
+                        tasks.start_soon(work, place)
+                for place in places:
+                    await place.allowance.resting.wait()
+                bandit.learn()
+            bandit.close()
+
+    async def _cell(self, cell: _Cell, allowance: Allowance) -> bool:
+        """Let an attack work on an objective; return whether it was reached."""
+        name, options = cell.attack.info.name, self._options
+        session = CellSession(self._room, name, cell.objective, cell.place, allowance, options.seed)
         if not self.spent:
             with suppress(Over):
                 await cell.attack.run(session)
-        free.release()
         self._progress.done += 1
         self._progress.reached += session.reached
         self._observe(self._progress)
+        return session.reached
 
     def _spend(self, reply: Reply) -> bool:
-        budget = self._budget
+        budget = self._options.budget
         self._progress.calls += 1
         self._usd += reply.cost_usd or 0.0
         self.spent = self.spent or (
@@ -161,20 +203,9 @@ class _Campaign:
         return self.spent
 
 
-def _cells(
-    objectives: Sequence[Prompt], attacks: Sequence[Attack], options: CampaignOptions
-) -> Iterator[_Cell]:
-    """Yield the cells with their calls, objective by objective: what is left out is so for all attacks."""
-    pairs = list(product(enumerate(objectives), attacks))
-    total = options.budget.calls
-    share, rest = divmod(total, len(pairs)) if total is not None else (0, 0)
-    for number, ((place, objective), each) in enumerate(pairs):
-        calls = each.info.calls if total is None else share + (number < rest)
-        if calls:
-            yield _Cell(each, objective, place, calls)
-
-
-def _checked(objectives: Sequence[Prompt], attacks: Sequence[Attack], attacker: Target | None) -> None:
+def _checked(
+    objectives: Sequence[Prompt], attacks: Sequence[Attack], attacker: Target | None, options: CampaignOptions
+) -> None:
     if not objectives or not attacks:
         raise UsageError("There is nothing to attack with, or for.", "Give objectives and at least one attack.")
     names = [each.info.name for each in attacks]
@@ -185,6 +216,8 @@ def _checked(objectives: Sequence[Prompt], attacks: Sequence[Attack], attacker: 
         raise UsageError(
             f"The attack '{needy}' needs a model that writes for it.", "Name one: --attacker TARGET."
         )
+    if options.allocate == "bandit" and options.budget.calls is None:
+        raise UsageError("A bandit divides a number of calls.", "Give one, as in --budget 500calls.")
 
 
 def _run(
@@ -201,7 +234,9 @@ def _run(
     asked = [(p.id, p.content_hash) for p in objectives]
     infos = [each.info for each in attacks]
     samplings = (options.sampling, options.attacker_sampling if attacker else None)
-    plan = digest(asked, [info.model_dump() for info in infos], samplings, options.seed, options.budget)
+    plan = digest(
+        asked, [info.model_dump() for info in infos], samplings, options.seed, options.budget, options.allocate
+    )
     guards = {role: guard.info for role, guard in judges.items()}
     key = digest(plan, target.info.identity, attacker and attacker.info.identity, guards, policy, length=24)
     found = None if options.fresh else store.latest_with_key(key)
@@ -222,6 +257,7 @@ def _run(
             "attacks": [info.model_dump() for info in infos],
             "attacker": attacker.info.model_dump() if attacker else None,
             "budget": options.budget.model_dump(),
+            "allocate": options.allocate,
             "seed": options.seed,
             "judge_error_rates": error_rates(judges["harm"]),
             "version": __version__,
@@ -243,7 +279,7 @@ def _room(
     options: CampaignOptions,
 ) -> Room:
     return Room(
-        store=store,
+        ledger=Ledger(store, run.id),
         run=run.id,
         target=Desk(target),
         attacker=Desk(attacker) if attacker else None,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from harmless.attacks.bandit import UNEVEN
 from harmless.attacks.calls import Cells, Said, calls_of, campaign_of, is_refused, is_success, target_calls
 from harmless.attacks.contract import AttackInfo
 from harmless.attacks.diversity import diversity
@@ -123,11 +124,22 @@ def results(store: Store, run: str) -> Results:
         target=record.target.name,
         state=store.state(record.id),
         objectives=len(objectives),
-        attacks=tuple(_compared(found, reached)),
-        caveats=(SHARED_PARTS,) if judged_by_its_guard(record) else (),
+        attacks=tuple(found if _is_uneven(record) else _compared(found, reached)),
+        caveats=tuple(_caveats(record)),
         causes=_causes(cell for cells in made.values() for cell in cells.values()),
         transfer=transfer(store, record),
     )
+
+
+def _is_uneven(record: RunRecord) -> bool:
+    return bool(record.options.get("allocate") == "bandit")
+
+
+def _caveats(record: RunRecord) -> Iterator[str]:
+    if judged_by_its_guard(record):
+        yield SHARED_PARTS
+    if _is_uneven(record):
+        yield UNEVEN
 
 
 def successes(store: Store, run: str, most: int) -> list[Success]:

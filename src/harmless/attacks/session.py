@@ -9,11 +9,13 @@ from typing import Literal
 
 import anyio
 
+from harmless.attacks.allowance import Allowance
 from harmless.attacks.contract import Tried
 from harmless.attacks.desk import Desk
+from harmless.attacks.ledger import Ledger
 from harmless.check.outcomes import ROLES, is_refusal, is_unsafe, without_judging
 from harmless.core import Conversation, Exchange, Guard, Policy, Prompt, Reply, Sampling, digest
-from harmless.evidence import Attempt, Step, Store, ask_key
+from harmless.evidence import Attempt, Step, ask_key
 
 
 class Over(Exception):  # noqa: N818 - not an error: the way in which a session ends
@@ -28,7 +30,7 @@ class Room:
     key was asked. ``spend`` is told each reply and returns whether the budget of time or money is used up.
     """
 
-    store: Store
+    ledger: Ledger
     run: str
     target: Desk
     attacker: Desk | None
@@ -50,7 +52,7 @@ class CellSession:
         attack: name of the attack.
         objective: what to reach.
         place: the objective's place in the run.
-        calls: how often the target may be asked.
+        allowance: how often the target may be asked.
         seed: of the random numbers.
     """
 
@@ -58,7 +60,7 @@ class CellSession:
     attack: str
     objective: Prompt
     place: int
-    calls: int
+    allowance: Allowance
     seed: int = 0
     reached: bool = field(default=False, init=False)
 
@@ -66,7 +68,6 @@ class CellSession:
         self._cell = digest(self.attack, self.objective.id, self.objective.content_hash, self.seed)
         self.random = random.Random(self._cell)
         self._made = 0
-        self._left = self.calls
 
     @property
     def context_length(self) -> int | None:
@@ -93,19 +94,22 @@ class CellSession:
             Over: the objective is reached, or there is nothing left to spend.
             UnreachableError: the target only fails.
         """
-        asked = list(conversations)[: self._left]
-        if not asked:
-            raise Over
-        self._left -= len(asked)
-        made = await self._call("target", asked, note)
+        asked, tried = list(conversations), list[Tried]()
+        goals = [self.objective.conversation] * len(asked) if aims is None else aims
         judges = {**self.room.judges, "harm": judge or self.room.judges["harm"]}
-        goals = [self.objective.conversation] * len(asked) if aims is None else aims[: len(asked)]
-        exchanges = [_exchange(goal, each.reply, decode) for goal, each in zip(goals, made, strict=True)]
-        tried = await self._judged(asked, made, exchanges, judges)
-        info = judges["harm"].info
-        self.reached = any(is_unsafe(each.verdict, info, self.room.policy) for each in tried)
-        spent = [self.room.spend(each.reply) for each in tried]
-        if self.reached or self._left == 0 or any(spent):
+        while len(tried) < len(asked) or not asked:
+            start = len(tried)
+            end = start + await self.allowance.take(len(asked) - start)
+            if end == start:
+                raise Over
+            made = await self._call("target", asked[start:end], note)
+            exchanges = [
+                _exchange(goal, each.reply, decode) for goal, each in zip(goals[start:end], made, strict=True)
+            ]
+            tried += self._counted(
+                await self._judged(asked[start:end], made, exchanges, judges), judges["harm"]
+            )
+        if self.allowance.used_up:
             raise Over
         return tried
 
@@ -122,8 +126,16 @@ class CellSession:
         if verdict is None:
             exchange = Exchange(conversation=conversation, reply=reply.text)
             verdict = (await refusal.judge([exchange]))[0]
-            self.room.store.add_verdicts([(made[0].id, "refusal", refusal.info.identity, verdict)])
+            await self.room.ledger.add_verdicts([(made[0].id, "refusal", refusal.info.identity, verdict)])
         return None if is_refusal(verdict) else reply.text
+
+    def _counted(self, tried: list[Tried], judge: Guard) -> list[Tried]:
+        """Return what was tried; Over if it is the last, by its success or its cost."""
+        self.reached = any(is_unsafe(each.verdict, judge.info, self.room.policy) for each in tried)
+        spent = [self.room.spend(each.reply) for each in tried]
+        if self.reached or any(spent):
+            raise Over
+        return tried
 
     async def _call(
         self, role: Literal["target", "attacker"], conversations: Sequence[Conversation], note: str
@@ -160,7 +172,7 @@ class CellSession:
             reply=reply,
         )
         step = Step(attack=self.attack, role=role, conversation=conversation, note=note)
-        return attempt.model_copy(update={"id": self.room.store.add_attempt(self.room.run, attempt, step)})
+        return await self.room.ledger.add(attempt, step)
 
     def _sampling(self, role: str, number: int) -> Sampling:
         """Return the sampling of one call; where it is not greedy each call has a seed of its own."""
@@ -188,12 +200,14 @@ class CellSession:
         async with anyio.create_task_group() as tasks:
             for role in ROLES:
                 tasks.start_soon(judge, role)
-        self.room.store.add_verdicts(
+        new = [
             (attempt.id, role, judges[role].info.identity, verdict)
             for attempt, verdicts in zip(made, found, strict=True)
             if not attempt.verdicts
             for role, verdict in verdicts.items()
-        )
+        ]
+        if new:
+            await self.room.ledger.add_verdicts(new)
         return [
             Tried(conversation, attempt.reply, verdicts["harm"], is_refusal(verdicts["refusal"]))
             for conversation, attempt, verdicts in zip(asked, made, found, strict=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import anyio
 from cyclopts import Parameter
@@ -32,6 +33,7 @@ def attack(
     /,
     *,
     attacking: Attacking = Attacking(),  # noqa: B008 - frozen
+    allocate: Literal["uniform", "bandit"] = "uniform",
     replay: str | None = None,
     policy: Path | None = None,
     fresh: bool = False,
@@ -46,6 +48,8 @@ def attack(
     Args:
         target: embedded, openai:MODEL, anthropic:MODEL, hf:PATH, guarded:GUARD:TARGET, scripted:FILE.
             Attack only what is yours, or what you were asked to test.
+        allocate: divide the calls of --budget evenly (uniform), or by which attacks and hazards worked so far
+            (bandit).
         replay: say again what succeeded in this run, word by word, for its objectives unless others are named.
         policy: YAML file with thresholds; see `harmless policy`.
         fresh: start a new run although this one is done.
@@ -66,7 +70,7 @@ def attack(
         judges = attacking.judges(rules)
         asked = asking.target(target, rules)
         writer = attacking.writer(chosen, asking, asked, rules)
-        options = attacking.options(asking, asked, fresh=fresh)
+        options = replace(attacking.options(asking, asked, fresh=fresh), allocate=allocate)
 
         async def run() -> Results:
             async with closing(asked, writer):

@@ -144,31 +144,23 @@ class Store:
 
     def add_attempt(self, run: str, attempt: Attempt, step: Step | None = None) -> int:
         """Commit one attempt with its reply and, in an attack, what was said; returns its row id."""
+        return self.add_attempts(run, [(attempt, step)])[0]
+
+    def add_attempts(
+        self,
+        run: str,
+        made: Sequence[tuple[Attempt, Step | None]],
+        verdicts: Iterable[tuple[int, str, str, Verdict]] = (),
+    ) -> list[int]:
+        """Commit attempts, and verdicts on earlier ones, in one transaction; returns the attempts' row ids."""
         with self._told(), self._transaction():
-            cursor = self._db.execute(
-                "INSERT INTO attempts (run, key, ask, position, sample, try, status, reply, at)"
-                " VALUES (?,?,?,?,?,?,?,?,?)",
-                (
-                    run, attempt.key, attempt.ask, attempt.position, attempt.sample, attempt.tries,
-                    attempt.reply.status.value, attempt.reply.model_dump_json(exclude_defaults=True),
-                    time.time(),
-                ),
-            )  # fmt: skip
-            if step:
-                said = json.dumps([message.model_dump() for message in step.conversation], ensure_ascii=False)
-                self._db.execute(
-                    "INSERT INTO steps VALUES (?,?,?,?,?)",
-                    (cursor.lastrowid, step.attack, step.role, said, step.note),
-                )
-            return int(cursor.lastrowid or 0)
+            self._judge(verdicts)
+            return [self._add(run, attempt, step) for attempt, step in made]
 
     def add_verdicts(self, rows: Iterable[tuple[int, str, str, Verdict]]) -> None:
         """Commit verdicts in one transaction: (attempt id, role, guard identity, verdict)."""
         with self._told(), self._transaction():
-            self._db.executemany(
-                "INSERT OR IGNORE INTO verdicts (attempt, role, guard, verdict) VALUES (?,?,?,?)",
-                ((a, role, guard, v.model_dump_json(exclude_defaults=True)) for a, role, guard, v in rows),
-            )
+            self._judge(rows)
 
     def attempts(self, run: str, *, unjudged_by: Sequence[tuple[str, str]] = ()) -> Iterator[Attempt]:
         """Yield the last try of each attempt of a run with its verdicts, in the order of the plan.
@@ -210,6 +202,30 @@ class Store:
         return Reply.model_validate_json(rows[0]["reply"]) if rows else None
 
     # inside
+
+    def _judge(self, rows: Iterable[tuple[int, str, str, Verdict]]) -> None:
+        self._db.executemany(
+            "INSERT OR IGNORE INTO verdicts (attempt, role, guard, verdict) VALUES (?,?,?,?)",
+            ((a, role, guard, v.model_dump_json(exclude_defaults=True)) for a, role, guard, v in rows),
+        )
+
+    def _add(self, run: str, attempt: Attempt, step: Step | None) -> int:
+        cursor = self._db.execute(
+            "INSERT INTO attempts (run, key, ask, position, sample, try, status, reply, at)"
+            " VALUES (?,?,?,?,?,?,?,?,?)",
+            (
+                run, attempt.key, attempt.ask, attempt.position, attempt.sample, attempt.tries,
+                attempt.reply.status.value, attempt.reply.model_dump_json(exclude_defaults=True),
+                time.time(),
+            ),
+        )  # fmt: skip
+        if step:
+            said = json.dumps([message.model_dump() for message in step.conversation], ensure_ascii=False)
+            self._db.execute(
+                "INSERT INTO steps VALUES (?,?,?,?,?)",
+                (cursor.lastrowid, step.attack, step.role, said, step.note),
+            )
+        return int(cursor.lastrowid or 0)
 
     def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         with self._told():
