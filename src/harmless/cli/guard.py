@@ -14,6 +14,7 @@ from rich.table import Table
 from harmless import guards
 from harmless.cli.console import err, print_json
 from harmless.cli.console import out as console
+from harmless.errors import UsageError
 
 if TYPE_CHECKING:
     from harmless.guards.train import TrainReport
@@ -86,6 +87,7 @@ def train(
     data: Path | None = None,
     tier: Literal[1, 2] = 1,
     head: str | None = None,
+    model: str | None = None,
     seeds: Annotated[tuple[int, ...], Parameter(consume_multiple=True)] = (0, 1, 2),
     evaluation: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = (),
     json: bool = False,
@@ -98,12 +100,16 @@ def train(
         out: folder for the artefacts.
         data: folder with the data files; without it the sets are loaded by their public ids.
         tier: 1 for `embedded`, `refusal` and `judge`; 2 for `encoder`, which takes torch and half an hour.
-        head: train only this one instead: `profanity`, `injection` or `hazard`.
-        seeds: the first one's models are written, all are measured; tier 2 takes the first only.
+        head: train only this one instead: `profanity`, `injection` or `hazard`, or `probe` for --model.
+        model: the local model whose hidden states `probe` reads: `embedded`, a folder, or a hub id.
+        seeds: all are measured, the models of the one in the middle are written; tier 2 takes the first only.
         evaluation: suites to be measured on later (`prompt` and `expect`), besides the built-in ones.
         json: print one JSON document instead of a table.
     """
-    report = _head(head, out, data, seeds) if head else _trained(out, data, tier, seeds, evaluation)
+    if head == "probe" or model:
+        report = _probe(head, model, out, data, seeds, evaluation)
+    else:
+        report = _head(head, out, data, seeds) if head else _trained(out, data, tier, seeds, evaluation)
     summary = report.summary()
     if json:
         metrics = {name: {"mean": mean, "deviation": spread} for name, (mean, spread) in summary.items()}
@@ -117,6 +123,27 @@ def train(
     console.print(table)
     for path in report.files:
         err.print(f"Wrote {path}")
+
+
+def _probe(
+    head: str | None,
+    model: str | None,
+    out: Path,
+    data: Path | None,
+    seeds: tuple[int, ...],
+    evaluation: tuple[Path, ...],
+) -> TrainReport:
+    if head != "probe" or not model or not seeds:
+        raise UsageError(
+            "A probe is trained for a model, and nothing else is.",
+            "Write for example: harmless guard train --head probe --model embedded --out probe",
+        )
+    from harmless.guards.train.probe import train_probe
+
+    def progress(step: str) -> None:
+        err.print(f"  {step}")
+
+    return train_probe(out, model, data=data, seeds=seeds, evaluations=evaluation, progress=progress)
 
 
 def _head(name: str, out: Path, data: Path | None, seeds: tuple[int, ...]) -> TrainReport:

@@ -36,11 +36,10 @@ class Probe:
     bias: float
     model: str
 
-    def score(self, states: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the probability of the positive class for states of shape (n, width)."""
-        logits = ((states - self.mean) / self.scale) @ self.weight.astype(np.float64) + self.bias
-        found: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
-        return found
+    def log_odds(self, states: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the log-odds of the positive class for states of shape (n, width)."""
+        found: NDArray[np.float64] = ((states - self.mean) / self.scale) @ self.weight.astype(np.float64)
+        return found + self.bias
 
     def save(self, path: Path) -> None:
         """Write it as an npz file without pickles."""

@@ -8,15 +8,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harmless.errors import BadFileError
 from harmless.internals.layers import decoder_layers, state_of
 from harmless.internals.model import LocalModel
 
 Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What is added to the hidden states of a model: ``vectors`` by layer, 1 being the first."""
+
+    vectors: Mapping[int, Vector]
+
+    def save(self, path: Path) -> None:
+        """Write it as an npz file without pickles."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            np.savez(file, **{f"layer_{layer}": vector for layer, vector in self.vectors.items()})
+
+    @classmethod
+    def load(cls, path: Path) -> Steering:
+        """Return what a file holds; BadFileError if that is no steering."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls({int(name.removeprefix("layer_")): file[name] for name in file.files})
+        except (OSError, ValueError, EOFError) as error:
+            raise BadFileError(
+                path,
+                f"This holds no steering: {error}.",
+                next_step="Make one: harmless align TARGET --method steer",
+            ) from None
 
 
 def difference_in_means(those: Vector, others: Vector) -> Vector:

@@ -97,10 +97,10 @@ def test_a_probe_finds_what_is_linear_and_survives_its_file(tmp_path: Path) -> N
     seen = rng.normal(size=(200, 6)).astype(np.float32)
     labels = seen[:, 2] > 0.3
     probe = fit(seen, labels, layer=1, pool="mean", model="m")
-    assert ((probe.score(seen) > 0.5) == labels).mean() > 0.9
+    assert ((probe.log_odds(seen) > 0) == labels).mean() > 0.9
     probe.save(tmp_path / "a" / "probe.npz")
     again = Probe.load(tmp_path / "a" / "probe.npz")
-    np.testing.assert_array_equal(again.score(seen), probe.score(seen))
+    np.testing.assert_array_equal(again.log_odds(seen), probe.log_odds(seen))
     assert (again.layer, again.pool, again.model) == (1, "mean", "m")
 
 
