@@ -38,8 +38,8 @@ class Probe:
 
     def log_odds(self, states: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the log-odds of the positive class for states of shape (n, width)."""
-        found: NDArray[np.float64] = ((states - self.mean) / self.scale) @ self.weight.astype(np.float64)
-        return found + self.bias
+        found = ((states - self.mean) / self.scale) @ self.weight
+        return np.asarray(found + self.bias, np.float64)
 
     def save(self, path: Path) -> None:
         """Write it as an npz file without pickles."""

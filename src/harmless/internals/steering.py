@@ -32,7 +32,7 @@ class Steering:
         """Write it as an npz file without pickles."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
-            np.savez(file, **{f"layer_{layer}": vector for layer, vector in self.vectors.items()})
+            np.savez(file, allow_pickle=False, **{f"layer_{i}": each for i, each in self.vectors.items()})
 
     @classmethod
     def load(cls, path: Path) -> Steering:

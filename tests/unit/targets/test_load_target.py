@@ -30,8 +30,8 @@ def script(tmp_path: Path) -> Path:
 
 def test_every_kind_of_the_registry_can_be_imported() -> None:
     kinds = describe()
-    assert [kind.name for kind in kinds][:7] == [
-        "embedded", "openai", "anthropic", "hf", "guarded", "defended", "scripted"
+    assert [kind.name for kind in kinds][:8] == [
+        "embedded", "openai", "anthropic", "hf", "guarded", "defended", "steered", "scripted"
     ]  # fmt: skip
     for kind in kinds:
         module, _, function = kind.make.partition(":")
