@@ -95,7 +95,7 @@ async def attack(
     Raises:
         UsageError: no objective, no attack, an attack twice, an attack that needs an attacker and has none, or
             a bandit without a number of calls.
-        UnreachableError: the target only fails; what was tried is kept.
+        UnreachableError: the target only fails, or turns away; what was tried is kept.
         EvidenceError: the store cannot be written, or another process works on the run.
     """
     options = options or CampaignOptions()
@@ -112,7 +112,8 @@ async def attack(
                 await campaign.work(objectives, attacks)
             except BaseExceptionGroup as group:
                 error = _only(group)
-                store.add_event(run.id, "aborted" if isinstance(error, UnreachableError) else "interrupted")
+                stopped = isinstance(error, UnreachableError)
+                store.add_event(run.id, "aborted" if stopped else "interrupted", str(error) if stopped else "")
                 raise error from None
             except anyio.get_cancelled_exc_class():
                 store.add_event(run.id, "interrupted")

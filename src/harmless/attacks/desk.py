@@ -9,11 +9,8 @@ from dataclasses import dataclass, field
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from harmless.attacks.door import Door
 from harmless.core import Conversation, Reply, Sampling, Target
-from harmless.errors import UnreachableError
-
-#: Failures in a row, beside what may be under way, after which a campaign is given up.
-GIVE_UP_AFTER = 25
 
 
 @dataclass
@@ -33,7 +30,7 @@ class Desk:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._failures = 0
+        self._door = Door(target.info.name, target.info.concurrency * target.info.batch_size)
         self._send: MemoryObjectSendStream[_Question]
         self._receive: MemoryObjectReceiveStream[_Question]
 
@@ -52,19 +49,13 @@ class Desk:
         """Return the target's reply; one that failed carries its cause.
 
         Raises:
-            UnreachableError: the target only fails.
+            UnreachableError: the target only fails, or turns away.
         """
         question = _Question(conversation, sampling)
         await self._send.send(question)
         await question.answered.wait()
         assert question.reply is not None
-        self._failures = self._failures + 1 if question.reply.status == "error" else 0
-        if self._failures >= GIVE_UP_AFTER + self.target.info.concurrency * self.target.info.batch_size:
-            raise UnreachableError(
-                f"The target {self.target.info.name} only fails: {question.reply.cause}.",
-                "It may block or limit you: wait, then run the same command again; it goes on from there.",
-            )
-        return question.reply
+        return self._door.passed(question.reply)
 
     async def _serve(self) -> None:
         held: _Question | None = None

@@ -9,9 +9,11 @@ import anyio
 
 from harmless.core import Exchange, Guard, GuardInfo, Verdict
 
-#: Seconds that the first of a batch waits for others: little beside the time of a reply, and guards on a CPU
-#: cost several times less in batches.
+#: Seconds that the first of a batch waits for others, as long as they come: little beside the time of a reply,
+#: and guards on a CPU cost several times less in batches.
 PATIENCE_S = 0.025
+#: Seconds in which one has to come.
+STEP_S = 0.003
 
 
 @dataclass
@@ -44,10 +46,17 @@ class Together:
         # Whoever led the batch may have been cancelled.
         return await self._guard.judge(exchanges) if mine.verdicts is None else mine.verdicts
 
+    async def _gathered(self, batch: list[_Waiting]) -> None:
+        for _ in range(round(PATIENCE_S / STEP_S)):
+            before = len(batch)
+            await anyio.sleep(STEP_S)
+            if len(batch) == before:
+                return
+
     async def _judge_all(self) -> None:
         batch = self._waiting
         try:
-            await anyio.sleep(PATIENCE_S)
+            await self._gathered(batch)
             self._waiting = []
             found = iter(await self._guard.judge([each for one in batch for each in one.exchanges]))
             for one in batch:
