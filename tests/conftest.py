@@ -9,6 +9,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let warnings of torch and what stands on it pass: each release has new ones, and none is ours."""
+    for item in items:
+        if item.get_closest_marker("hf"):
+            item.add_marker(pytest.mark.filterwarnings("default"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Return the folder with real public data, which is not part of the project."""
