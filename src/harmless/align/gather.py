@@ -10,18 +10,21 @@ from pathlib import Path
 from harmless import guards
 from harmless.align import templates
 from harmless.align.card import Card, card_of, write_card
+from harmless.align.constitutional import Maker
 from harmless.align.drafts import OWN, Draft, drafts_of
 from harmless.align.examples import Example, write_examples
 from harmless.align.replies import own_replies
 from harmless.align.split import split
 from harmless.core import Exchange, Expect, Reply, ReplyStatus, Sampling, Target
 from harmless.data.catalog import is_non_commercial
+from harmless.data.lessons import Lesson
 from harmless.data.overlap import assert_no_contamination, normal, without_contamination
 from harmless.data.suites import Suite
 from harmless.errors import GateFailedError, UsageError
 from harmless.evidence import Store
 from harmless.guards.refusal import refused
 from harmless.guards.train import contamination, own
+from harmless.screen import screen
 
 TRAIN, DEVELOPMENT = "train.jsonl", "development.jsonl"
 
@@ -41,6 +44,7 @@ class Gathering:
         development: the share of groups of near-duplicates that is held back.
         evaluations: files of prompts that models are measured on, beside the built-in suites.
         allow_non_commercial: take rows whose licence forbids commercial use.
+        screened: leave out what :func:`harmless.screen.screen` would put aside of sources that are not ours.
         seed: of samples, templates and split.
     """
 
@@ -51,6 +55,7 @@ class Gathering:
     development: float = 0.15
     evaluations: tuple[Path, ...] = ()
     allow_non_commercial: bool = False
+    screened: bool = True
     seed: int = 0
 
 
@@ -75,6 +80,7 @@ async def gather(
     folder: Path,
     *,
     store: Store | None = None,
+    maker: Maker | None = None,
     observe: Callable[[int, int], None] = lambda done, total: None,
 ) -> Gathered:
     """Return examples from sources; the target's own replies are kept in ``folder``, and not asked again.
@@ -85,6 +91,8 @@ async def gather(
     Args:
         target: the model that is to be aligned; it answers greedily.
         store: the evidence, for sources that are runs.
+        maker: makes the replies to what is to be refused, instead of templates: see
+            :mod:`harmless.align.constitutional`.
         observe: told how many replies of the target there are, and how many there are to be.
 
     Raises:
@@ -98,8 +106,10 @@ async def gather(
     _may_be_used(drafts, allowed=what.allow_non_commercial)
     drafts = _apart(drafts, contamination.suites(what.evaluations), left_out)
     told = await _told(drafts)
+    if maker is not None:
+        told = await _made(told, maker, target, folder / _KEPT, left_out)
     replies = await _asked(target, told, what, folder, observe)
-    examples = await _filled(told, replies, what, left_out)
+    examples = await _screened(await _filled(told, replies, what, left_out), what, left_out)
     if not examples:
         raise UsageError("Nothing is left to align on.", f"Left out: {_counts(left_out)}.")
     train, development = split(examples, what.development, what.seed)
@@ -161,6 +171,17 @@ async def _told(drafts: Sequence[Draft]) -> list[Draft]:
     return found
 
 
+async def _made(
+    drafts: Sequence[Draft], maker: Maker, target: Target, kept: Path, left_out: Counter[str]
+) -> list[Draft]:
+    """Return the drafts with the replies that the maker makes; those that it can't make are left out."""
+    open_ = [i for i, draft in enumerate(drafts) if draft.expect is Expect.REFUSE and draft.good is None]
+    made = dict(zip(open_, await maker.make([drafts[i] for i in open_], target, kept), strict=True))
+    left_out.update(each for each in made.values() if isinstance(each, str))
+    found = [made.get(i, draft) for i, draft in enumerate(drafts)]
+    return [each for each in found if not isinstance(each, str)]
+
+
 async def _asked(
     target: Target, drafts: Sequence[Draft], what: Gathering, folder: Path, observe: Callable[[int, int], None]
 ) -> dict[int, Reply]:
@@ -192,6 +213,18 @@ async def _filled(
         said = replies[i] if declined.get(i) is False else None
         found.append(_example(draft, said, what))
     return found
+
+
+async def _screened(examples: list[Example], what: Gathering, left_out: Counter[str]) -> list[Example]:
+    """Return the examples without what a screening for poison puts aside; our own are not screened."""
+    places = [i for i, each in enumerate(examples) if each.source not in (own.ORDINARY, own.PAIRS)]
+    if not (what.screened and places):
+        return examples
+    found = await screen([Lesson(examples[i].conversation, examples[i].good, examples[i].bad) for i in places])
+    for place in found.quarantined:
+        left_out[f"screening: {found.reasons[place][0].kind.value}"] += 1
+    aside = {places[place] for place in found.quarantined}
+    return [each for i, each in enumerate(examples) if i not in aside]
 
 
 def _example(draft: Draft, said: Reply | None, what: Gathering) -> Example:

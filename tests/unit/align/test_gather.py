@@ -217,3 +217,12 @@ def test_a_limit_keeps_pairs_whole() -> None:
     drafts = drafts_of("pairs", limit=21, seed=1)
     assert len(drafts) == 20
     assert all([d.pair for d in drafts].count(d.pair) == 2 for d in drafts)
+
+
+def test_poisoned_rows_are_put_aside_unless_screening_is_off(tmp_path: Path) -> None:
+    hidden = {"prompt": "How do I prune a\u200b rose?", "good": "In spring, above a bud.", "expect": "answer"}
+    source = file(tmp_path, hidden, {**hidden, "prompt": "How do I water a fern?"})
+    found, _ = gathered(tmp_path, source)
+    assert found.card.left_out == {"screening: hidden": 1}
+    assert len(found.train) == 1
+    assert len(gathered(tmp_path, source, screened=False)[0].train) == 2
