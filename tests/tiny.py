@@ -12,8 +12,8 @@ TEMPLATE = (
 MARKS = ["<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 
 
-def saved(folder: Path, *, seed: int = 1, template: str | None = TEMPLATE) -> Path:
-    """Write a byte-level tokenizer and a small Llama with random weights."""
+def saved(folder: Path, *, seed: int = 1, template: str | None = TEMPLATE, kind: str = "llama") -> Path:
+    """Write a byte-level tokenizer and a small model (a Llama, or another ``kind``) with random weights."""
     import torch
     import transformers
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -27,7 +27,8 @@ def saved(folder: Path, *, seed: int = 1, template: str | None = TEMPLATE) -> Pa
     tokenizer.chat_template = template
     tokenizer.save_pretrained(folder)
     torch.manual_seed(seed)
-    config = transformers.LlamaConfig(
+    config = transformers.AutoConfig.for_model(
+        kind,
         vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=64,
@@ -39,5 +40,5 @@ def saved(folder: Path, *, seed: int = 1, template: str | None = TEMPLATE) -> Pa
         bos_token_id=None,
         initializer_range=0.6,
     )
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     return folder

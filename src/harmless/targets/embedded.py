@@ -19,6 +19,7 @@ from harmless.core.completion import Completion, ModelInput
 from harmless.core.lines import lines
 from harmless.errors import BadFileError, UnreachableError, UsageError
 from harmless.targets import models
+from harmless.targets.adapters import adapted
 from harmless.targets.logprobs import tokens_of
 from harmless.targets.options import TargetOptions
 from harmless.targets.speech import spoken
@@ -45,6 +46,7 @@ class EmbeddedTarget:
         path: the GGUF file.
         name: its name in runs and reports.
         options: ``slots``, ``context`` and ``device`` are used.
+        adapter: a LoRA adapter as GGUF that is put on the model.
 
     ``engine`` is the ``xllamacpp.Server``, None once closed.
 
@@ -52,10 +54,11 @@ class EmbeddedTarget:
         BadFileError: the file is missing, not GGUF, or cannot be loaded.
     """
 
-    def __init__(self, path: Path, name: str, options: TargetOptions) -> None:
+    def __init__(self, path: Path, name: str, options: TargetOptions, adapter: Path | None = None) -> None:
         self._slots = options.slots or options.concurrency or SLOTS
         self._context = options.context or CONTEXT
-        revision = digest(models.sha256(_gguf(path)), version("xllamacpp"), self._context, self._slots == 1)
+        weights = [models.sha256(_gguf(each)) for each in (path, adapter) if each]
+        revision = digest(*weights, version("xllamacpp"), self._context, self._slots == 1)
         self._info = TargetInfo(
             name=name,
             revision=revision,
@@ -63,7 +66,7 @@ class EmbeddedTarget:
             concurrency=self._slots,
             reply_tokens=REPLY_TOKENS,
         )
-        self.engine: Any = _start(path, self._slots, self._context, options.device or "cpu")
+        self.engine: Any = _start((path, adapter), self._slots, self._context, options.device or "cpu")
         self._free = anyio.CapacityLimiter(self._slots)
 
     @property
@@ -164,12 +167,15 @@ class EmbeddedTarget:
 
 
 def embedded(argument: str, options: TargetOptions) -> EmbeddedTarget:
-    """Return the target of the bundled model, of another known model, or of a GGUF file.
+    """Return the target of the bundled model, of another known model, of a GGUF file, or of an aligned model.
 
     Raises:
         UsageError: the model is not on this machine.
         BadFileError: the file is missing, damaged, or not GGUF.
     """
+    if Path(argument).is_dir() and argument:
+        found = adapted(Path(argument))
+        return EmbeddedTarget(found.model, f"embedded:{Path(argument).name}", options, found.adapter)
     if argument and argument not in models.known_models():
         return EmbeddedTarget(Path(argument), f"embedded:{Path(argument).name}", options)
     path = models.locate(argument or None)
@@ -194,8 +200,8 @@ def _gguf(path: Path) -> Path:
     return path
 
 
-def _start(path: Path, slots: int, context: int, device: str) -> Any:
-    """Load the model; everything that could reach the outside or grow without limit is off."""
+def _start(files: tuple[Path, Path | None], slots: int, context: int, device: str) -> Any:
+    """Load a model and its adapter; everything that could reach the outside or grow without limit is off."""
     # Threads of ggml that spin while they wait make it ten times slower as soon as a core is shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
@@ -204,7 +210,8 @@ def _start(path: Path, slots: int, context: int, device: str) -> Any:
         raise UsageError(f"llama.cpp cannot be loaded: {error}.", "Run: pip install xllamacpp") from error
     with tempfile.TemporaryDirectory(prefix="harmless-") as private:
         params = xllamacpp.CommonParams()
-        params.model.path = str(path)
+        params.model.path = str(files[0])
+        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(each)) for each in files[1:] if each]
         params.n_parallel, params.n_ctx, params.n_ubatch = slots, slots * context, _TOKENS_AT_ONCE
         params.cpuparams_batch.n_threads = _threads()
         # A lone token over a long context is split over the threads, which rounds differently.
@@ -222,7 +229,7 @@ def _start(path: Path, slots: int, context: int, device: str) -> Any:
             return engine
         except RuntimeError:
             raise BadFileError(
-                path,
+                files[0],
                 "llama.cpp cannot load this model: damaged, of an unknown kind, or too large for the memory.",
                 next_step="Fetch the file again, or give fewer slots or a shorter context.",
             ) from None

@@ -1,0 +1,106 @@
+"""A local model run on packed trees: log-probabilities of replies, and short greedy replies to many prompts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from harmless.align.packing import Pack, Tokens, Tree, bins, pack
+from harmless.internals.layers import bare, decoder
+from harmless.internals.model import LocalModel
+
+#: Tokens in one packed sequence; attention grows with their square, so that more is slower, not faster.
+ROOM = 768
+
+
+def log_probabilities(local: LocalModel, batch: Pack) -> Any:
+    """Return the log-probability of each reply token of a pack, float32, with gradient where it is on."""
+    import torch
+
+    hidden = _hidden(local, batch.tokens, batch.positions, batch.mask)[batch.places]
+    logits = bare(local.model).get_output_embeddings()(hidden).float()
+    return torch.log_softmax(logits, dim=-1).gather(1, batch.targets[:, None])[:, 0]
+
+
+def reference(local: LocalModel, trees: Sequence[Tree], decision: int | None = None) -> list[list[float]]:
+    """Return what the model gives to each reply of each tree, summed over its tokens, in nats.
+
+    ``decision`` limits the sum to so many tokens of each reply.
+    """
+    import torch
+
+    found: list[list[float]] = []
+    with torch.inference_mode():
+        for group in bins([tree.size for tree in trees], ROOM):
+            batch = pack([trees[i] for i in group]).to(local.device)
+            sums = iter(summed(log_probabilities(local, batch), batch, decision).tolist())
+            found += [[next(sums) for _ in trees[i].replies] for i in group]
+    return found
+
+
+def summed(values: Any, batch: Pack, decision: int | None = None) -> Any:
+    """Return the sum of token values in each reply, or in the first ``decision`` tokens of each."""
+    import torch
+
+    if decision is not None:
+        ends = batch.counts.cumsum(0)
+        at = torch.arange(len(values), device=values.device) - (ends - batch.counts)[batch.replies]
+        values = values * (at < decision)
+    return values.new_zeros(len(batch.counts)).index_add(0, batch.replies, values)
+
+
+def greedy(local: LocalModel, prompts: Sequence[Tokens], count: int) -> list[Tokens]:
+    """Return the model's greedy reply to each prompt, at most ``count`` tokens, up to the mark of its end."""
+    import torch
+
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    found: dict[int, Tokens] = {}
+    with torch.inference_mode():
+        for group in bins([len(prompts[i]) for i in order], ROOM):
+            chosen = [order[i] for i in group]
+            found |= zip(chosen, _spoken(local, [prompts[i] for i in chosen], count), strict=True)
+    return [found[i] for i in range(len(prompts))]
+
+
+def _spoken(local: LocalModel, prompts: Sequence[Tokens], count: int) -> list[Tokens]:
+    """Return greedy replies to prompts that share one packed sequence and its cache of keys and values."""
+    import torch
+    from transformers import DynamicCache
+
+    # The one token behind each prompt is not read: its place is where the prompt's own last token speaks.
+    batch = pack([Tree(prompt, ((0,),)) for prompt in prompts]).to(local.device)
+    cache, head = DynamicCache(), bare(local.model).get_output_embeddings()
+    hidden = _hidden(local, batch.tokens, batch.positions, batch.mask, cache)
+    mask, at = batch.mask[0, 0][batch.places], batch.positions[0, batch.places]
+    hidden, replies, alone = hidden[batch.places], [], torch.eye(len(prompts), dtype=torch.bool)
+    for step in range(count):
+        replies.append(head(hidden).argmax(-1))
+        if step + 1 == count:
+            break
+        mask = torch.cat([mask, alone.to(mask.device)], dim=1)
+        hidden = _hidden(local, replies[-1][None], (at + step + 1)[None], mask[None, None], cache)
+    ends = _ends(local)
+    rows = torch.stack(replies, dim=1).tolist()
+    return [tuple(row[: next((i for i, t in enumerate(row) if t in ends), count)]) for row in rows]
+
+
+def _hidden(local: LocalModel, tokens: Any, positions: Any, mask: Any, cache: Any = None) -> Any:
+    """Return the last hidden states of a packed sequence, (n, width)."""
+    model = decoder(local.model)
+    # transformers 5.2x renamed the argument, and warns of the old name.
+    name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+    output = model(
+        input_ids=tokens,
+        position_ids=positions,
+        attention_mask=mask,
+        use_cache=cache is not None,
+        **{name: cache},
+    )
+    return output.last_hidden_state[0]
+
+
+def _ends(local: LocalModel) -> set[int]:
+    found = bare(local.model).generation_config.eos_token_id
+    tokens = {found} if isinstance(found, int) else set(found or ())
+    return tokens | {local.tokenizer.eos_token_id}

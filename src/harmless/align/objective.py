@@ -1,0 +1,69 @@
+"""From a batch of packed replies to the loss of a method, and what is shown of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harmless.align import losses
+from harmless.align.network import summed
+from harmless.align.packing import Pack
+from harmless.align.settings import Tuning
+
+#: Replies of an example, in the order of its tree.
+GOOD, BAD, OTHER = 0, 1, 2
+
+
+def objective(values: Any, batch: Pack, reference: Any, tuning: Tuning) -> tuple[Any, dict[str, float]]:
+    """Return the loss of a batch, a scalar, and the figures that are shown beside it.
+
+    Args:
+        values: log-probability of each reply token under the policy.
+        batch: every tree has the same number of replies.
+        reference: what the reference gives to each reply, summed, (trees, replies); None where there is none.
+        tuning: the loss and its parameters.
+    """
+    each = len(batch.counts) // _trees(batch, tuning)
+    means = (summed(values, batch) / batch.counts).view(-1, each)
+    if tuning.loss == "sft":
+        return -means[:, GOOD].mean(), {}
+    sums = summed(values, batch, tuning.decision).view(-1, each)
+    counts = batch.counts.clamp(max=tuning.decision or None).view(-1, each)
+    if tuning.loss in ("orpo", "simpo"):
+        return _without_reference(sums / counts, means, tuning)
+    pairs = losses.Pairs(sums[:, GOOD], sums[:, BAD], reference[:, GOOD], reference[:, BAD])
+    loss = (
+        losses.dpo(pairs, tuning.beta, tuning.smoothing)
+        if tuning.loss == "dpo"
+        else _kto(sums, reference, tuning)
+    )
+    total = loss.mean() - tuning.nll * means[:, GOOD].mean()
+    return total, _shown(pairs.margin, tuning.beta)
+
+
+def _trees(batch: Pack, tuning: Tuning) -> int:
+    return len(batch.counts) // {"sft": 1, "kto": 3}.get(tuning.loss, 2)
+
+
+def _without_reference(short: Any, means: Any, tuning: Tuning) -> tuple[Any, dict[str, float]]:
+    good, bad = short[:, GOOD], short[:, BAD]
+    if tuning.loss == "orpo":
+        loss = losses.orpo(good, bad, tuning.beta)
+    else:
+        loss = losses.simpo(good, bad, tuning.beta, tuning.gamma)
+        loss = loss - tuning.nll * means[:, GOOD]
+    return loss.mean(), _shown(good - bad, tuning.beta)
+
+
+def _kto(sums: Any, reference: Any, tuning: Tuning) -> Any:
+    import torch
+
+    ratio = sums - reference
+    drift = ratio[:, OTHER].mean().detach().clamp(min=0)
+    desirable = torch.tensor([True, False], device=sums.device).expand(len(sums), 2)
+    return losses.kto(ratio[:, :OTHER], desirable, drift, tuning.beta)
+
+
+def _shown(margin: Any, beta: float) -> dict[str, float]:
+    """Return the reward margin and how often the good reply is preferred."""
+    margin = margin.detach()
+    return {"margin": float(beta * margin.mean()), "preferred": float((margin > 0).float().mean())}

@@ -1,0 +1,76 @@
+"""How a model is aligned: method, passes, rates, and what of the model is trained."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from pydantic import Field
+
+from harmless.core import digest
+from harmless.core.model import Model
+
+Method: TypeAlias = Literal["sft", "dpo", "orpo", "simpo", "kto", "cai", "rlaif"]
+Loss: TypeAlias = Literal["sft", "dpo", "orpo", "simpo", "kto"]
+Weights: TypeAlias = Literal["lora", "qlora", "full"]
+
+
+class Tuning(Model):
+    """How the weights are changed; what is None is chosen to suit the method and the model.
+
+    Args:
+        loss: which loss; see :mod:`harmless.align.losses`.
+        weights: train low-rank adapters, the same over a base in 4 bits (on a GPU), or all weights.
+        epochs: passes over the examples; fewer if ``minutes`` are over before.
+        minutes: wall time of training, which the number of steps is fitted to before it begins.
+        rate: peak learning rate (AdamW); None is 5e-4 for adapters and 2e-5 for all weights.
+        warm_up: share of the steps in which the rate rises.
+        batch: examples a step.
+        rank, alpha: of the adapters.
+        first_layer: layers below have no adapter; None is none.
+        beta: how strongly a preference is held to the reference (DPO, KTO), weight of the odds (ORPO), scale
+            of the margin (SimPO).
+        gamma: margin that SimPO wants.
+        smoothing: share of preferences that may be the wrong way round (DPO).
+        nll: weight of the good reply's likelihood beside a preference.
+        decision: preferences look at so many tokens of both replies, because refusal and compliance part
+            in the first ones; None looks at whole replies.
+        longest: prompts of more tokens are left out.
+        seed: of the order, and of the adapters' first values.
+    """
+
+    loss: Loss = "sft"
+    weights: Weights = "lora"
+    epochs: float = Field(3.0, gt=0)
+    minutes: float | None = Field(None, gt=0)
+    rate: float | None = Field(None, gt=0)
+    warm_up: float = Field(0.08, ge=0, lt=1)
+    batch: int = Field(16, ge=1)
+    rank: int = Field(16, ge=1)
+    alpha: int = Field(32, ge=1)
+    first_layer: int | None = Field(None, ge=0)
+    beta: float = Field(0.1, gt=0)
+    gamma: float = 0.5
+    smoothing: float = Field(0.0, ge=0, lt=0.5)
+    nll: float = Field(0.2, ge=0)
+    decision: int | None = Field(None, ge=1)
+    longest: int = Field(512, ge=1)
+    seed: int = 0
+
+    @property
+    def peak(self) -> float:
+        """The learning rate that is used."""
+        return self.rate or (2e-5 if self.weights == "full" else 5e-4)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether both a good and a bad reply are needed."""
+        return self.loss != "sft"
+
+    @property
+    def reference(self) -> bool:
+        """Whether the loss compares with the model before training."""
+        return self.loss in ("dpo", "kto")
+
+    def key(self, data: str, base: str) -> str:
+        """Return the digest of a training: these settings, the data and the base; resuming needs the same."""
+        return digest(self.model_dump(mode="json"), data, base)

@@ -1,0 +1,228 @@
+"""The training loop: packed batches, resumed exactly, the best weights by the development frontier."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from anyio.to_thread import run_sync
+from numpy.typing import NDArray
+
+from harmless.align import checkpoint, network
+from harmless.align.checkpoint import Progress
+from harmless.align.encoding import Encoded
+from harmless.align.examples import Example
+from harmless.align.frontier import Frontier, measure
+from harmless.align.lora import parameters
+from harmless.align.objective import objective
+from harmless.align.packing import Pack, pack
+from harmless.align.settings import Tuning
+from harmless.errors import HarmlessError
+from harmless.internals.model import LocalModel, first_line
+
+#: Steps that are timed to fit the number of steps to the minutes.
+TIMED = 3
+#: Seconds between checkpoints, so that a kill costs no more.
+EVERY_S = 60.0
+#: How often the development frontier is measured, spread over the training.
+MEASURED = 4
+
+_CLIP = 1.0
+#: Share of the minutes that is for steps; the rest is for measuring.
+_TRAINING = 0.9
+_ADVICE = (
+    "Lower --batch or --longest, take --weights lora or, on a GPU, qlora, or a smaller model;"
+    " the same command with another --out then begins anew."
+)
+_LAST, _BEST = "checkpoint", "best.safetensors"
+
+
+class TrainingFailedError(HarmlessError):
+    """The training cannot go on; the last good checkpoint is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is told after each step: place, loss, further figures, tokens a second and seconds that are left."""
+
+    step: int
+    steps: int
+    loss: float
+    figures: dict[str, float]
+    tokens_s: float
+    left_s: float
+
+
+Observer = Callable[[Report | Frontier], None]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that is to be done, or to go on.
+
+    Args:
+        local: the model, opened by :func:`harmless.align.lora.trainable`.
+        data: what is trained on.
+        development: examples whose prompts are asked now and then; the weights that do best on them win. May
+            be empty: then the last weights are taken.
+        tuning: how.
+        folder: where checkpoints are; a training that was cut off there goes on.
+        key: digest of all of it, see :meth:`Tuning.key`.
+    """
+
+    local: LocalModel
+    data: Encoded
+    development: Sequence[Example]
+    tuning: Tuning
+    folder: Path
+    key: str
+
+    async def run(self, observe: Observer = lambda _: None) -> Progress:
+        """Train to the end and leave the best weights in the model.
+
+        Raises:
+            TrainingFailedError: the loss is not a number, or the memory is too small.
+            UsageError: the folder holds another training; BadFileError: its checkpoint is damaged.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        loop = await run_sync(_Loop, self)
+        progress = loop.progress
+        marks = {round(progress.steps * (i + 1) / MEASURED) for i in range(MEASURED)}
+        while progress.step < progress.steps:
+            observe(await run_sync(loop.step))
+            if self.development and progress.step in marks:
+                observe(await self._measured(progress))
+                await run_sync(loop.save)
+        await run_sync(loop.save)
+        checkpoint.take_best(self.folder / _BEST, self.local)
+        self.local.model.eval()
+        return progress
+
+    async def _measured(self, progress: Progress) -> Frontier:
+        found = await measure(self.local, self.development)
+        progress.history.append({"step": progress.step, **asdict(found), "score": found.score})
+        if progress.best is None or found.score > progress.best[0]:
+            progress.best = (found.score, progress.step)
+            checkpoint.keep_best(self.folder / _BEST, self.local)
+        return found
+
+
+class _Loop:
+    """The state of a running training."""
+
+    def __init__(self, training: Training) -> None:
+        import torch
+
+        began = time.monotonic()
+        self.training, self.tuning, self.local = training, training.tuning, training.local
+        self.reference = _reference(training)
+        self.local.model.train()
+        weights = list(parameters(self.local).values())
+        self.optimiser = torch.optim.AdamW(weights, lr=self.tuning.peak, betas=(0.9, 0.98), weight_decay=0.0)
+        last = training.folder / _LAST
+        found = checkpoint.restore(last, self.local, self.optimiser, training.key)
+        self.progress = found or Progress(key=training.key, steps=self._planned(began))
+        self.saved = time.monotonic()
+        self.tokens, self.seconds = 0, 0.0
+
+    def step(self) -> Report:
+        """Do one step; what it does depends on its number and the seed only."""
+        import torch
+
+        began, progress = time.monotonic(), self.progress
+        batch = self._batch(progress.step)
+        loss, figures = self._backward(batch)
+        if not math.isfinite(loss):
+            raise TrainingFailedError(
+                f"The loss is not a number at step {progress.step + 1}.",
+                f"The last good checkpoint is in {self.training.folder / _LAST};"
+                " try a lower --rate in another --out.",
+            )
+        torch.nn.utils.clip_grad_norm_(list(parameters(self.local).values()), _CLIP)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.tuning.peak * _schedule(progress.step, progress.steps, self.tuning.warm_up)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        progress.step += 1
+        took = time.monotonic() - began
+        self.tokens, self.seconds, progress.seconds = (
+            self.tokens + batch[0].tokens.shape[1],
+            self.seconds + took,
+            progress.seconds + took,
+        )
+        if time.monotonic() - self.saved > EVERY_S:
+            self.save()
+        left = (progress.steps - progress.step) * progress.seconds / progress.step
+        return Report(progress.step, progress.steps, loss, figures, self.tokens / self.seconds, left)
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        checkpoint.save(self.training.folder / _LAST, self.local, self.optimiser, self.progress)
+        self.saved = time.monotonic()
+
+    def _planned(self, began: float) -> int:
+        """Return how many steps there are: all epochs, or what fits the minutes as the first ones take."""
+        steps = math.ceil(self.tuning.epochs * len(self.training.data.trees) / self.tuning.batch)
+        if self.tuning.minutes is None:
+            return steps
+        times = []
+        for step in range(TIMED):
+            at = time.monotonic()
+            self._backward(self._batch(step))
+            times.append(time.monotonic() - at)
+        self.optimiser.zero_grad(set_to_none=True)
+        room = _TRAINING * 60 * self.tuning.minutes - (time.monotonic() - began)
+        return max(1, min(steps, int(room / float(np.median(times)))))
+
+    def _batch(self, step: int) -> tuple[Pack, Any]:
+        """Return the batch of a step and its reference; each epoch has an order of its own."""
+        import torch
+
+        trees, size = self.training.data.trees, self.tuning.batch
+        places = range(step * size, (step + 1) * size)
+        orders = {e: _order(len(trees), e, self.tuning.seed) for e in {p // len(trees) for p in places}}
+        chosen = [int(orders[place // len(trees)][place % len(trees)]) for place in places]
+        batch = pack([trees[i] for i in chosen]).to(self.local.device)
+        if self.reference is None:
+            return batch, None
+        return batch, torch.tensor(self.reference[chosen], device=self.local.device)
+
+    def _backward(self, batch: tuple[Pack, Any]) -> tuple[float, dict[str, float]]:
+        try:
+            values = network.log_probabilities(self.local, batch[0])
+            loss, figures = objective(values, *batch, self.tuning)
+            loss.backward()
+        except RuntimeError as error:
+            if "memory" not in str(error):
+                raise
+            raise TrainingFailedError(f"The memory is too small: {first_line(error)}.", _ADVICE) from error
+        return float(loss.detach()), figures
+
+
+def _reference(training: Training) -> NDArray[np.float32] | None:
+    """Return what the model gave to every reply before training, (examples, replies), kept in a file."""
+    if not training.tuning.reference:
+        return None
+    path = training.folder / f"reference-{training.key[:16]}.npy"
+    if path.is_file():
+        return np.asarray(np.load(path), np.float32)
+    found = network.reference(training.local, training.data.trees, training.tuning.decision)
+    part = path.with_name(f".{path.name}")
+    np.save(part, np.asarray(found, np.float32))
+    part.replace(path)
+    return np.asarray(found, np.float32)
+
+
+def _order(count: int, epoch: int, seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+def _schedule(step: int, steps: int, warm_up: float) -> float:
+    """Return the share of the peak rate: up over the first steps, then down in a line to a twentieth."""
+    rising = max(1.0, warm_up * steps)
+    return min(1.0, (step + 1) / rising) * (0.05 + 0.95 * (1 - step / steps))
