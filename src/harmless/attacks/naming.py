@@ -18,17 +18,16 @@ def cluster_terms(clusters: Mapping[K, Sequence[str]], most: int = 5) -> dict[K,
 
     The weight of a word is its share of the cluster's words times log(1 + A/f): A is the mean number of words a
     cluster, f how often the word occurs in all of them. Among equals the alphabet decides. Words of fewer than
-    three letters are left out, and so are those that are in every one of several clusters: they set none apart.
+    three letters are left out, and so are those that are in most of several clusters: they set none apart.
     """
     counts = {key: Counter(word for text in texts for word in _words(text)) for key, texts in clusters.items()}
     total: Counter[str] = sum(counts.values(), Counter())
     average = total.total() / max(len(counts), 1)
-    everywhere = {
-        word for word in total if len(counts) > 1 and all(word in counted for counted in counts.values())
-    }
+    clusters_with = Counter(word for counted in counts.values() for word in counted)
+    common = {word for word, n in clusters_with.items() if len(counts) > 1 and n > len(counts) / 2}
     return {
         key: sorted(
-            set(counted) - everywhere,
+            set(counted) - common,
             key=lambda word: (-counted[word] * math.log(1 + average / total[word]), word),
         )[:most]
         for key, counted in counts.items()

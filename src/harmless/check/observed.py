@@ -94,10 +94,11 @@ def observe(store: Store, run: RunRecord) -> Observed:
     """Read a run, finished or not; replies that were not judged yet are left out.
 
     Raises:
-        UsageError: the run is of an attack, whose attempts have another meaning.
+        UsageError: the run is of another kind, whose attempts have another meaning.
     """
-    if run.kind == "attack":
-        raise UsageError(f"The run {run.id} is an attack, not a check.", f"See: harmless show {run.id}")
+    if run.kind != "check":
+        article = "an" if run.kind[0] in "aeiou" else "a"
+        raise UsageError(f"The run {run.id} is {article} {run.kind}, not a check.", "See: harmless runs")
     prompts = store.prompts(run.id)
     found = Observed(run, planned=len(prompts) * int(run.options.get("samples", 1)))
     if run.options.get("stop_early"):

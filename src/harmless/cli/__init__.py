@@ -23,6 +23,7 @@ COMMANDS = {
     "make": ("harmless.cli.make:make", "Check a target, guard it, check again, write the report."),
     "check": ("harmless.cli.check:check", "Measure how harmful a target is."),
     "attack": ("harmless.cli.attack:attack", "Search for ways in which a target does what it should refuse."),
+    "failures": ("harmless.cli.failures:failures", "Find what the failures of a run have in common."),
     "defend": ("harmless.cli.defend:defend", "Compare defences of a target against attacks."),
     "compare": ("harmless.cli.compare:compare", "Compare two runs of the same plan, prompt by prompt."),
     "runs": ("harmless.cli.runs:runs", "List the runs of the workspace."),

@@ -57,7 +57,7 @@ def show_budgets(found: Results) -> None:
     out.print(
         "area: under the curve of success over the logarithm of the calls, 1 is success with the first; tokens"
         + (" and $" if paid else "")
-        + ": median until the first success; self-BLEU falls and dispersion grows with the variety of successes."
+        + ": median until the first success; self-BLEU falls and dispersion grows with variety."
     )
 
 

@@ -28,8 +28,8 @@ def runs(*, json: bool = False, workspace: Workspace = None) -> None:
                 "suite": run.suite,
                 "state": store.state(run.id),
                 "asked": store.counts(run.id)[1],
-                # An attack decides as it goes how often it asks.
-                "planned": None if run.kind == "attack" else _planned(store, run),
+                # Others than a check decide as they go how often they ask.
+                "planned": _planned(store, run) if run.kind == "check" else None,
             }
             for run in store.runs()
         ]
