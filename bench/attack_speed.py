@@ -1,10 +1,11 @@
-"""What a campaign costs over the bare client: calls a second to an instant server over HTTP.
+"""What a campaign costs over the bare client: calls a second to a server over HTTP.
 
     python bench/attack_speed.py            2,000 calls, three times
     python bench/attack_speed.py --quick    400 calls, once
 
-Both ask the same server the same prompts through the official ``openai`` client with the same concurrency; the
-campaign also judges each reply and commits it. Writes ``bench/results/attack_speed.json``.
+The server replies at once, and in a second round after 200 ms, which is quick for a model. Both ask it the same
+prompts through the official ``openai`` client with the same concurrency; the campaign also judges each reply
+and commits it. Writes ``bench/results/attack_speed.json``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,30 +32,20 @@ from harmless.check import load_judges
 
 HERE = Path(__file__).parent
 CONCURRENCY = 16
-SERVER = """
-import asyncio, json
-USAGE = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
-SAID = {"role": "assistant", "content": "I'm sorry, but I can't help with that."}
-REPLY = json.dumps({"id": "x", "object": "chat.completion", "created": 1, "model": "m", "usage": USAGE,
-  "choices": [{"index": 0, "finish_reason": "stop", "message": SAID}]}).encode()
-LENGTH = b"content-length:"
-HEAD = b"HTTP/1.1 200 OK\\r\\ncontent-type: application/json\\r\\ncontent-length: %d\\r\\n\\r\\n" % len(REPLY)
-async def serve(reader, writer):
+DELAY_MS = 200
+
+
+@contextmanager
+def served(delay_ms: float = 0.0) -> Iterator[str]:
+    """Run the server of :mod:`attack_server`, and yield its address."""
+    command = [sys.executable, str(HERE / "attack_server.py"), str(delay_ms)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        while True:
-            head = await reader.readuntil(b"\\r\\n\\r\\n")
-            size = next(line for line in head.lower().split(b"\\r\\n") if line.startswith(LENGTH))
-            await reader.readexactly(int(size[len(LENGTH):]))
-            writer.write(HEAD + REPLY)
-            await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
-async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-asyncio.run(main())
-"""
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
+    finally:
+        server.terminate()
+        server.wait()
 
 
 async def bare(address: str, texts: list[str]) -> None:
@@ -109,22 +102,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
     calls, times = (400, 1) if quick else (2000, 3)
-    server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        address = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
-        measure(address, 50)  # imports, artefacts and connections are not what is measured
-        runs = [measure(address, calls) for _ in range(times)]
-    finally:
-        server.terminate()
-        server.wait()
-    result: dict[str, Any] = {
-        "calls": calls,
-        "concurrency": CONCURRENCY,
-        "runs": runs,
-        "median_ratio": statistics.median(run["ratio"] for run in runs),
-        "machine": platform.machine(),
-    }
+    found: dict[str, Any] = {}
+    for delay in (0, DELAY_MS):
+        with served(delay) as address:
+            measure(address, 50)  # imports, artefacts and connections are not what is measured
+            runs = [measure(address, calls) for _ in range(times)]
+        median = statistics.median(run["ratio"] for run in runs)
+        found["instant" if not delay else f"{delay}_ms"] = {"runs": runs, "median_ratio": median}
+    result = {"calls": calls, "concurrency": CONCURRENCY, **found, "machine": platform.machine()}
     print(json.dumps(result, indent=1))
     if not quick:
         (HERE / "results" / "attack_speed.json").write_text(json.dumps(result, indent=1) + "\n")
