@@ -23,6 +23,8 @@ SPECS = [
     "persuasion",
     "replay",
     "genetic(4)",
+    "climb(20)",
+    "ladder",
     "mutation(20)",
     "translation",
 ]
