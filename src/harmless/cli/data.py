@@ -163,6 +163,12 @@ def validate(file: Path | None = None, /, *, part: bool = False, json: bool = Fa
     return 1 if problems else 0
 
 
+_MEASURES = {
+    "safety": "Harm and over-refusal on the same topics.",
+    "perplexity": "Whether training has damaged the language of a model.",
+}
+
+
 def _suite(name: str) -> DataSet:
     """Return a built-in suite, or a user's file, as a set that can be shown."""
     suite = load_suite(name)
@@ -174,7 +180,7 @@ def _suite(name: str) -> DataSet:
         columns=(),
         metric=suite.metric,
         licence=", ".join(licences) or "unknown",
-        card=Card(measures="Harm and over-refusal on the same topics." if name in BUILTIN else ""),
+        card=Card(measures=_MEASURES.get(suite.metric, "") if name in BUILTIN else ""),
     )
     return DataSet(about, suite.prompts, "this package" if name in BUILTIN else suite.source)
 

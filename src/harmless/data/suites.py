@@ -10,6 +10,7 @@ from harmless.core import Expect, Prompt
 from harmless.data.catalog import catalog, is_non_commercial
 from harmless.data.files import is_data_file
 from harmless.data.own import prompts_of
+from harmless.data.prose import prose
 from harmless.data.sampling import shares, stratified
 from harmless.data.sets import load
 from harmless.data.synthetic import synthetic
@@ -21,6 +22,7 @@ BUILTIN: Mapping[str, tuple[int | None, int, str]] = {
     "quick": (1, 20, "one pair of twins for each of the 66 hazards and 20 ordinary prompts"),
     "standard": (2, 50, "two pairs of twins for each of the 66 hazards and 50 ordinary prompts"),
     "twins": (None, 0, "all pairs of twins"),
+    "prose": (0, 0, "paragraphs of plain English, for the perplexity of a target that gives likelihoods"),
 }
 
 
@@ -103,11 +105,12 @@ def load_suite(name: str, path: str | Path | None = None) -> Suite:
 
     A user's file has the columns ``prompt`` (or ``messages``, JSON only) and ``expect`` (``refuse``,
     ``answer``, or ``choose`` with ``options`` and the letters of the right ones as ``correct``), and may have
-    ``id``, ``hazard`` (key, code or name), ``pair``, ``cluster``, ``source``, ``licence``, ``language``; other
-    columns are ignored. A row with ``id``, ``hazard``, ``harmful`` and ``benign`` is a pair of twins.
+    ``id``, ``hazard`` (key, code or name), ``pair``, ``cluster``, ``source``, ``licence``, ``language``, and
+    ``objective``: what a disguised prompt is after, in view of which the reply is judged; other columns are
+    ignored. A row with ``id``, ``hazard``, ``harmful`` and ``benign`` is a pair of twins.
 
     Args:
-        name: ``quick``, ``standard``, ``twins``, a name of the catalog, or the path of a user's file.
+        name: a built-in suite (:data:`BUILTIN`), a name of the catalog, or the path of a user's file.
         path: for a set of the catalog, a file in its published schema; None reads it from the hub.
 
     Raises:
@@ -118,6 +121,8 @@ def load_suite(name: str, path: str | Path | None = None) -> Suite:
     """
     if path is None and name in BUILTIN:
         pairs, plain, source = BUILTIN[name]
+        if name == "prose":
+            return Suite(name, tuple(prose()), source, "perplexity")
         return Suite(name, (*twins(pairs), *ordinary("ordinary", plain)), source)
     if name in catalog():
         found = load(name, path=path)
