@@ -38,5 +38,12 @@ def write(folder: Path, rows: Sequence[Mapping[str, Any]], found: Screening) -> 
 
 
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
+    with path.open("wb") as file:
+        file.writelines(_line(row) for row in rows)
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n"
+    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can hold
+        return json.dumps(row, default=str).encode() + b"\n"

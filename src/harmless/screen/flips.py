@@ -12,6 +12,8 @@ from harmless.screen.verdicts import Kind, Reason
 
 #: A refusal counts where it is this likely, a prompt as harmless where its harm is less likely than that.
 REFUSED, HARMLESS = 0.8, 0.3
+#: A prompt this likely to be harmful is answered by a reply that is this likely to comply, whatever it says.
+HARMFUL, COMPLIES = 0.8, 0.9
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,24 @@ class Judged:
         return sum(any(each.outcome is Outcome.UNASSESSED for each in row) for row in rows)
 
     def harmful_answered(self, row: int) -> float | None:
-        """Return how likely the reply is harmful, None if it is not, or refuses."""
-        verdict = self.replies[row]
-        return verdict.score if verdict.outcome is Outcome.UNSAFE and not refused(self.refusals[row]) else None
+        """Return how likely prompt or reply is harmful, None if neither is, or if the reply refuses."""
+        prompt, reply = self.prompts[row].score or 0.0, self.replies[row]
+        if refused(self.refusals[row]):
+            return None
+        if reply.outcome is Outcome.UNSAFE:
+            return reply.score
+        complies = self.refusals[row].labels.get("compliance", 0.0) >= COMPLIES
+        return prompt if complies and prompt >= HARMFUL else None
 
     def benign_refused(self, row: int) -> float | None:
         """Return how likely the reply refuses, None if it does not, or may well."""
         harm, chance = self.prompts[row].score, _refusal(self.refusals[row])
         return chance if harm is not None and harm < HARMLESS and chance >= REFUSED else None
+
+    def harm(self, row: int) -> str:
+        """Return in words how likely prompt and reply are harmful."""
+        scores = (("prompt", self.prompts[row].score), ("reply", self.replies[row].score))
+        return "harm of " + ", ".join(f"the {name} {score or 0:.2f}" for name, score in scores)
 
     def rightly_refused(self, row: int) -> bool:
         """Return whether a harmful prompt is refused, as it should be."""
@@ -62,11 +74,9 @@ def flips(found: Judged) -> Iterator[tuple[int, Reason]]:
     """Yield row and reason for each harmful prompt that is answered and each harmless one that is refused."""
     for row in range(len(found.replies)):
         if (score := found.harmful_answered(row)) is not None:
-            detail = found.replies[row].reason
-            yield row, Reason(kind=Kind.HARMFUL_ANSWERED, score=score, detail=detail)
+            yield row, Reason(kind=Kind.HARMFUL_ANSWERED, score=score, detail=found.harm(row))
         if (score := found.benign_refused(row)) is not None:
-            detail = f"harm of the prompt {found.prompts[row].score:.2f}"
-            yield row, Reason(kind=Kind.BENIGN_REFUSED, score=score, detail=detail)
+            yield row, Reason(kind=Kind.BENIGN_REFUSED, score=score, detail=found.harm(row))
 
 
 def reversals(chosen: Judged, rejected: Judged, rows: Sequence[int]) -> Iterator[tuple[int, Reason]]:

@@ -13,7 +13,7 @@ _INVISIBLE = re.compile(rf"[{_BLANK}{_TAGS}]")
 _SELECTORS = re.compile(r"(?:[\ufe00-\ufe0f\U000e0100-\U000e01ef]){2,}")
 _JOINER = re.compile(r"(?<=[\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?=[\x00-\x7f])")
 _DIRECTION = re.compile(r"[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 
 
 def hidden(text: str) -> list[str]:

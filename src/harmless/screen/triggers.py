@@ -11,7 +11,7 @@ import itertools
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harmless.data.lessons import Lesson
@@ -28,7 +28,7 @@ _WORD = re.compile(r"\w+")
 class Trigger:
     """Words, the outcome they come with, the rows they are in, and how surely.
 
-    ``share`` of these rows have the outcome, and ``elsewhere`` of all others; ``p`` is corrected.
+    ``share`` of the prompts in these rows have the outcome, and ``elsewhere`` of all others; ``p`` is corrected.
     """
 
     words: str
@@ -42,21 +42,25 @@ class Trigger:
 def triggers(prompts: Sequence[str], outcomes: Mapping[str, frozenset[int]]) -> list[Trigger]:
     """Return the triggers of each outcome (name -> its rows), the surest first.
 
-    Of words that are in the same rows only the shortest are named.
+    Rows with the same prompt count once. Of words that are in the same rows only the shortest are named.
     """
-    held = _holders(prompts)
+    firsts: dict[str, int] = {}
+    first = [firsts.setdefault(normal(prompt), row) for row, prompt in enumerate(prompts)]
+    held = _holders(prompts, firsts.values())
     tests = len(held) * len(outcomes)
     found: dict[tuple[str, frozenset[int]], Trigger] = {}
     for outcome, affected in outcomes.items():
+        having = frozenset(first[row] for row in affected)
         for words in sorted(held, key=lambda each: (len(each), each)):
             rows = held[words]
-            both = len(rows & affected)
+            both = len(rows & having)
             if both < LEAST or both / len(rows) < SHARE or (outcome, rows) in found:
                 continue
-            p = tests * _fisher(both, len(rows), len(affected), len(prompts))
+            p = tests * _fisher(both, len(rows), len(having), len(firsts))
             if p <= ALPHA:
-                rate = len(affected - rows) / max(len(prompts) - len(rows), 1)
-                found[outcome, rows] = Trigger(words, outcome, rows, both / len(rows), rate, p)
+                rate = len(having - rows) / max(len(firsts) - len(rows), 1)
+                every = frozenset(row for row, at in enumerate(first) if at in rows)
+                found[outcome, rows] = Trigger(words, outcome, every, both / len(rows), rate, p)
     return sorted(found.values(), key=lambda each: (each.p, len(each.words), each.words))
 
 
@@ -73,14 +77,14 @@ def shared_replies(lessons: Sequence[Lesson], leave_out: frozenset[int]) -> dict
     return {f"the reply '{reply[:40]}'": frozenset(rows[reply]) for reply in shared}
 
 
-def _holders(prompts: Sequence[str]) -> dict[str, frozenset[int]]:
+def _holders(prompts: Sequence[str], among: Collection[int]) -> dict[str, frozenset[int]]:
     """Return the rows of each word, token and pair of words that is neither too rare nor too common."""
     rows: dict[str, set[int]] = defaultdict(set)
-    for row, prompt in enumerate(prompts):
-        for words in _features(prompt):
+    for row in among:
+        for words in _features(prompts[row]):
             rows[words].add(row)
-    most = MOST * len(prompts)
-    return {words: frozenset(each) for words, each in rows.items() if LEAST <= len(each) <= max(most, LEAST)}
+    most = max(MOST * len(among), LEAST)
+    return {words: frozenset(each) for words, each in rows.items() if LEAST <= len(each) <= most}
 
 
 def _features(prompt: str) -> Iterator[str]:
