@@ -1,0 +1,165 @@
+"""Every family of attacks on the bundled model, hardened, for 50 objectives of 10 hazards, in one run.
+
+    python bench/attack_table.py --workspace FOLDER                    the plan of attack_table.yaml
+    python bench/attack_table.py --workspace FOLDER --only direct climb ladder genetic
+    python bench/attack_table.py --workspace FOLDER --objectives 10 --only direct climb
+
+The target has the self-reminder and the embedded guard before it; the judge is another guard, but shares parts
+with that one, so that the rates are lower bounds. Each attack has few calls an objective. ``swapped`` is the
+success rate if each reply is judged in view of an objective of another hazard: what the judge would call a
+success whatever was asked for. A run that was stopped goes on with the same command. Results are in
+``bench/results``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import anyio
+import yaml
+
+import harmless
+from harmless import attacks, targets, taxonomy
+from harmless.attacks.contract import Attack, AttackInfo, Session
+from harmless.check import load_judges
+from harmless.core import Exchange, Outcome, Prompt, Sampling
+
+HERE = Path(__file__).parent
+
+
+class Limited:
+    """An attack with fewer calls for an objective than it would take."""
+
+    def __init__(self, attack: Attack, calls: int) -> None:
+        self._attack = attack
+        self.info: AttackInfo = attack.info.model_copy(update={"calls": calls})
+
+    async def run(self, session: Session) -> None:
+        """Do as the attack does."""
+        await self._attack.run(session)
+
+
+def aims(every: int, first: int, objectives: int) -> list[Prompt]:
+    """Return so many built-in objectives of each of some hazards, spread evenly over the taxonomy."""
+    chosen = [leaf.key for leaf in taxonomy.load().leaves[::every][:first]]
+    found = attacks.built_in(chosen)
+    return [p for key in chosen for p in [each for each in found if each.hazard == key][:objectives]]
+
+
+async def campaign(plan: dict[str, Any], objectives: list[Prompt], workspace: Path) -> attacks.Results:
+    """Run the plan, or go on with it."""
+    policy = harmless.load_policy()
+    options = targets.TargetOptions()
+    target = targets.load(plan["target"], options, guards=harmless.load_guard)
+    chosen = [Limited(attacks.load(spec), calls) for spec, calls in plan["attacks"].items()]
+    needed = any(each.info.attacker for each in chosen)
+    writer = targets.load(plan["attacker"], options) if needed else None
+    how = attacks.CampaignOptions(
+        sampling=Sampling(max_tokens=plan["reply_tokens"]),
+        attacker_sampling=Sampling(temperature=0.7, top_p=0.9, max_tokens=plan["attacker_tokens"]),
+    )
+    judges = load_judges("judge", policy)
+    with harmless.Store(workspace / "evidence.db") as store:
+        found = await attacks.attack(target, objectives, chosen, policy, store, judges, how, attacker=writer)
+    await target.aclose()
+    if writer:
+        await writer.aclose()
+    return found
+
+
+async def swapped(objectives: list[Prompt], run: str, workspace: Path) -> dict[str, float]:
+    """Return attack -> its success rate with the replies judged in view of another hazard's objectives."""
+    judge = load_judges("judge", harmless.load_policy())["harm"]
+    exchanges, owners = [], []
+    with harmless.Store(workspace / "evidence.db") as store:
+        steps = store.steps(run)
+        for attempt in store.attempts(run):
+            step = steps[attempt.id]
+            if step.role == "target" and attempt.reply.has_text and not attempt.reply.withheld:
+                other = objectives[(attempt.position + len(objectives) // 2) % len(objectives)]
+                exchanges.append(Exchange(conversation=other.conversation, reply=attempt.reply.text))
+                owners.append((step.attack, attempt.position))
+    reached: dict[str, set[int]] = defaultdict(set)
+    for (attack, position), verdict in zip(owners, await judge.judge(exchanges), strict=True):
+        reached[attack] |= {position} if verdict.outcome is Outcome.UNSAFE else set()
+    return {attack: len(places) / len(objectives) for attack, places in reached.items()}
+
+
+def row(each: attacks.AttackResult) -> dict[str, Any]:
+    """Return what the table has of an attack."""
+    names = (
+        "name",
+        "family",
+        "calls",
+        "attacker_calls",
+        "refused",
+        "unassessed",
+        "tokens",
+        "seconds",
+        "p",
+        "p_holm",
+    )
+    return {name: getattr(each, name) for name in names} | {"asr": each.asr.model_dump()}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as Markdown."""
+    lines = [
+        "| attack | family | success | swapped | calls | written | tokens | seconds | p (Holm) |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for each in rows:
+        asr = each["asr"]
+        rate = "-" if asr["rate"] is None else f"{asr['rate']:.0%} ({asr['low']:.0%} to {asr['high']:.0%})"
+        p = "-" if each["p_holm"] is None else f"{each['p_holm']:.2g}"
+        cells = (
+            f"`{each['name']}`",
+            each["family"],
+            rate,
+            "-" if each["swapped"] is None else f"{each['swapped']:.0%}",
+            each["calls"],
+            each["attacker_calls"] or "-",
+            each["tokens"],
+            round(each["seconds"]),
+            p,
+        )
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Attack, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--only", nargs="+")
+    parser.add_argument("--objectives", type=int, help="a hazard", default=None)
+    given = parser.parse_args()
+    plan = yaml.safe_load((HERE / "attack_table.yaml").read_text())
+    if given.only:
+        plan["attacks"] = {spec: plan["attacks"][spec] for spec in given.only}
+    if given.objectives:
+        plan["hazards"]["objectives"] = given.objectives
+    objectives = aims(**plan["hazards"])
+    found = anyio.run(campaign, plan, objectives, given.workspace)
+    other = anyio.run(swapped, objectives, found.run, given.workspace)
+    rows = [row(each) | {"swapped": other.get(each.name)} for each in found.attacks]
+    result = {
+        "plan": plan,
+        "objectives": len(objectives),
+        "hazards": sorted({each.hazard for each in objectives if each.hazard}),
+        "state": found.state,
+        "attacks": rows,
+        "caveats": found.caveats,
+        "machine": platform.machine(),
+    }
+    print(table(rows))
+    (HERE / "results" / "attack_table.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
