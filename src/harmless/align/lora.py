@@ -36,15 +36,13 @@ def trainable(local: LocalModel, tuning: Tuning) -> LocalModel:
         import peft
     except ImportError as error:
         raise MissingExtraError("Training adapters", "align") from error
-    layers = _layers(local, tuning)
     if tuning.weights == "qlora":
         # What this would do beside, casting norms to float32, costs memory that 24 GB do not have to spare.
         model.requires_grad_(False)
     config = peft.LoraConfig(
         r=tuning.rank,
         lora_alpha=tuning.alpha,
-        target_modules=TARGETS,
-        layers_to_transform=layers,
+        target_modules=_targets(local, tuning.first_layer),
         task_type="CAUSAL_LM",
     )
     return replace(local, model=peft.get_peft_model(model, config))
@@ -72,13 +70,18 @@ def speaking(local: LocalModel) -> Iterator[None]:
         local.model.train(was)
 
 
-def _layers(local: LocalModel, tuning: Tuning) -> list[int] | None:
-    if tuning.first_layer is None:
-        return None
-    count = len(decoder_layers(local.model))
-    if tuning.first_layer >= count:
+def _targets(local: LocalModel, first_layer: int | None) -> str | list[str]:
+    """Return which modules get an adapter, by name."""
+    import torch
+
+    if first_layer is None:
+        return TARGETS
+    layers = decoder_layers(local.model)
+    if first_layer >= len(layers):
         raise UsageError(
-            f"The model has {count} layers, so none is left from layer {tuning.first_layer} on.",
-            f"Give --first-layer below {count}.",
+            f"The model has {len(layers)} layers, so none is left from layer {first_layer} on.",
+            f"Give --first-layer below {len(layers)}.",
         )
-    return list(range(tuning.first_layer, count))
+    upper = {id(module) for layer in layers[first_layer:] for module in layer.modules()}
+    modules = local.model.named_modules()
+    return [name for name, each in modules if isinstance(each, torch.nn.Linear) and id(each) in upper]

@@ -10,8 +10,13 @@ from harmless.align.packing import Pack, Tokens, Tree, bins, pack
 from harmless.internals.layers import bare, decoder
 from harmless.internals.model import LocalModel
 
-#: Tokens in one packed sequence; attention grows with their square, so that more is slower, not faster.
-ROOM = 768
+#: Tokens in one packed sequence, on a CPU and on a GPU; attention grows with their square (design/align.md).
+ROOM = (384, 2048)
+
+
+def room(local: LocalModel) -> int:
+    """Return how many tokens one packed sequence should have at most."""
+    return ROOM[not local.device.startswith("cpu")]
 
 
 def log_probabilities(local: LocalModel, batch: Pack) -> Any:
@@ -32,7 +37,7 @@ def reference(local: LocalModel, trees: Sequence[Tree], decision: int | None = N
 
     found: list[list[float]] = []
     with torch.inference_mode():
-        for group in bins([tree.size for tree in trees], ROOM):
+        for group in bins([tree.size for tree in trees], room(local)):
             batch = pack([trees[i] for i in group]).to(local.device)
             sums = iter(summed(log_probabilities(local, batch), batch, decision).tolist())
             found += [[next(sums) for _ in trees[i].replies] for i in group]
@@ -57,7 +62,7 @@ def greedy(local: LocalModel, prompts: Sequence[Tokens], count: int) -> list[Tok
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     found: dict[int, Tokens] = {}
     with torch.inference_mode():
-        for group in bins([len(prompts[i]) for i in order], ROOM):
+        for group in bins([len(prompts[i]) for i in order], room(local)):
             chosen = [order[i] for i in group]
             found |= zip(chosen, _spoken(local, [prompts[i] for i in chosen], count), strict=True)
     return [found[i] for i in range(len(prompts))]

@@ -22,14 +22,14 @@ def objective(values: Any, batch: Pack, reference: Any, tuning: Tuning) -> tuple
         reference: what the reference gives to each reply, summed, (trees, replies); None where there is none.
         tuning: the loss and its parameters.
     """
-    each = len(batch.counts) // _trees(batch, tuning)
+    each = {"sft": 1, "kto": 3}.get(tuning.loss, 2)
     means = (summed(values, batch) / batch.counts).view(-1, each)
     if tuning.loss == "sft":
         return -means[:, GOOD].mean(), {}
     sums = summed(values, batch, tuning.decision).view(-1, each)
-    counts = batch.counts.clamp(max=tuning.decision or None).view(-1, each)
+    counts = batch.counts if tuning.decision is None else batch.counts.clamp(max=tuning.decision)
     if tuning.loss in ("orpo", "simpo"):
-        return _without_reference(sums / counts, means, tuning)
+        return _without_reference(sums / counts.view(-1, each), means, tuning)
     pairs = losses.Pairs(sums[:, GOOD], sums[:, BAD], reference[:, GOOD], reference[:, BAD])
     loss = (
         losses.dpo(pairs, tuning.beta, tuning.smoothing)
@@ -38,10 +38,6 @@ def objective(values: Any, batch: Pack, reference: Any, tuning: Tuning) -> tuple
     )
     total = loss.mean() - tuning.nll * means[:, GOOD].mean()
     return total, _shown(pairs.margin, tuning.beta)
-
-
-def _trees(batch: Pack, tuning: Tuning) -> int:
-    return len(batch.counts) // {"sft": 1, "kto": 3}.get(tuning.loss, 2)
 
 
 def _without_reference(short: Any, means: Any, tuning: Tuning) -> tuple[Any, dict[str, float]]:

@@ -9,7 +9,6 @@ from pydantic import Field
 from harmless.core import digest
 from harmless.core.model import Model
 
-Method: TypeAlias = Literal["sft", "dpo", "orpo", "simpo", "kto", "cai", "rlaif"]
 Loss: TypeAlias = Literal["sft", "dpo", "orpo", "simpo", "kto"]
 Weights: TypeAlias = Literal["lora", "qlora", "full"]
 

@@ -20,7 +20,7 @@ from harmless.align.examples import Example
 from harmless.align.frontier import Frontier, measure
 from harmless.align.lora import parameters
 from harmless.align.objective import objective
-from harmless.align.packing import Pack, pack
+from harmless.align.packing import Pack, bins, pack
 from harmless.align.settings import Tuning
 from harmless.errors import HarmlessError
 from harmless.internals.model import LocalModel, first_line
@@ -112,6 +112,15 @@ class Training:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A share of a step's examples, as one pack, with what the reference gives to their replies."""
+
+    pack: Pack
+    reference: Any
+    share: float
+
+
 class _Loop:
     """The state of a running training."""
 
@@ -151,7 +160,7 @@ class _Loop:
         progress.step += 1
         took = time.monotonic() - began
         self.tokens, self.seconds, progress.seconds = (
-            self.tokens + batch[0].tokens.shape[1],
+            self.tokens + sum(part.pack.tokens.shape[1] for part in batch),
             self.seconds + took,
             progress.seconds + took,
         )
@@ -179,29 +188,38 @@ class _Loop:
         room = _TRAINING * 60 * self.tuning.minutes - (time.monotonic() - began)
         return max(1, min(steps, int(room / float(np.median(times)))))
 
-    def _batch(self, step: int) -> tuple[Pack, Any]:
-        """Return the batch of a step and its reference; each epoch has an order of its own."""
+    def _batch(self, step: int) -> list[_Part]:
+        """Return the examples of a step in packs; each epoch has an order of its own."""
         import torch
 
-        trees, size = self.training.data.trees, self.tuning.batch
+        trees, size, device = self.training.data.trees, self.tuning.batch, self.local.device
         places = range(step * size, (step + 1) * size)
         orders = {e: _order(len(trees), e, self.tuning.seed) for e in {p // len(trees) for p in places}}
         chosen = [int(orders[place // len(trees)][place % len(trees)]) for place in places]
-        batch = pack([trees[i] for i in chosen]).to(self.local.device)
-        if self.reference is None:
-            return batch, None
-        return batch, torch.tensor(self.reference[chosen], device=self.local.device)
+        chosen.sort(key=lambda i: trees[i].size)
+        parts = []
+        for group in bins([trees[i].size for i in chosen], network.room(self.local)):
+            these = [chosen[i] for i in group]
+            known = None if self.reference is None else torch.tensor(self.reference[these], device=device)
+            parts.append(_Part(pack([trees[i] for i in these]).to(device), known, len(these) / size))
+        return parts
 
-    def _backward(self, batch: tuple[Pack, Any]) -> tuple[float, dict[str, float]]:
+    def _backward(self, batch: list[_Part]) -> tuple[float, dict[str, float]]:
+        """Add up the gradients of a step; return its loss and what is shown beside."""
+        total, shown = 0.0, dict[str, float]()
         try:
-            values = network.log_probabilities(self.local, batch[0])
-            loss, figures = objective(values, *batch, self.tuning)
-            loss.backward()
+            for part in batch:
+                values = network.log_probabilities(self.local, part.pack)
+                loss, figures = objective(values, part.pack, part.reference, self.tuning)
+                (loss * part.share).backward()
+                total += float(loss.detach()) * part.share
+                for name, value in figures.items():
+                    shown[name] = shown.get(name, 0.0) + value * part.share
         except RuntimeError as error:
             if "memory" not in str(error):
                 raise
             raise TrainingFailedError(f"The memory is too small: {first_line(error)}.", _ADVICE) from error
-        return float(loss.detach()), figures
+        return total, shown
 
 
 def _reference(training: Training) -> NDArray[np.float32] | None:

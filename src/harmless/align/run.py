@@ -1,0 +1,250 @@
+"""Align a model: gather examples, train, and leave a folder that is a target like any other."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from anyio.to_thread import run_sync
+
+from harmless.align import export, lora
+from harmless.align.checkpoint import Progress
+from harmless.align.constitutional import Maker
+from harmless.align.encoding import Encoded, encoded
+from harmless.align.examples import Example, data_hash
+from harmless.align.frontier import Frontier, few, measure
+from harmless.align.gather import Gathered, Gathering, gather
+from harmless.align.settings import Tuning
+from harmless.align.speaker import Speaker
+from harmless.align.trainer import Observer, Report, Training
+from harmless.core import Target, digest
+from harmless.errors import BadFileError, UsageError
+from harmless.evidence import Store
+from harmless.internals.model import LocalModel, base_of, first_line
+from harmless.targets import local as places
+from harmless.targets import models
+from harmless.targets.adapters import MERGED_GGUF, adapted
+
+#: What the folder says of itself.
+MANIFEST = "align.json"
+
+Told: TypeAlias = Callable[[str, Report | Frontier | None], None]
+"""Gets the name of what is done now, and what is known of it."""
+
+_DATA, _WORK = "data", "training"
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What to align, on what, and how.
+
+    Args:
+        spec: the model: ``embedded``, ``hf:...``, or what else :func:`harmless.targets.local.open_model` opens.
+        method: named in the manifest.
+        gathering: which examples.
+        tuning: how the weights are changed.
+        out: the folder that is written; a training that was cut off there goes on.
+        maker: makes the replies to harmful prompts, where they are not our own templates'.
+        target: gives the model's own replies, where they are long or sampled; None for short greedy ones.
+        device: where the model runs; None takes a GPU if there is one.
+    """
+
+    spec: str
+    method: str
+    gathering: Gathering
+    tuning: Tuning
+    out: Path
+    maker: Maker | None = None
+    target: Target | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """What came of it: the folder, its manifest, and where the model stood before and after."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    before: Frontier
+    after: Frontier
+
+
+async def align(
+    what: Alignment,
+    local: LocalModel,
+    store: Store | None = None,
+    tell: Told = lambda step, known: None,
+) -> Aligned:
+    """Align a model and return what came of it; ``local`` is the model that ``what.spec`` names.
+
+    Raises:
+        TrainingFailedError: the loss is not a number, or the memory is too small.
+        GateFailedError: a prompt to train on is one of an evaluation suite.
+        HarmlessError: see :func:`harmless.align.gather.gather` and :class:`harmless.align.trainer.Training`.
+    """
+    tell("gather examples, and the model's own replies", None)
+    gathered = await gather(
+        what.target or Speaker(local), what.gathering, what.out / _DATA, store=store, maker=what.maker
+    )
+    gathered.write(what.out / _DATA)
+    trees = encoded(local, gathered.train, what.tuning)
+    tell("ask the model before it is trained", None)
+    asked = few(gathered.development)
+    before = await _before(local, asked, what.out / _DATA)
+    tell("before", before)
+    base = local.revision
+    trained = await run_sync(lora.trainable, local, what.tuning)
+    if not local.device.startswith("cpu"):
+        lora.spare_memory(trained)
+    training = Training(
+        trained,
+        trees,
+        asked,
+        what.tuning,
+        what.out / _WORK,
+        what.tuning.key(data_hash(gathered.train), base),
+    )
+    tell("train", None)
+    progress = await training.run(_observer(tell))
+    after = _best(progress) or before
+    manifest = _manifest(what, base, gathered, trees, progress)
+    manifest |= {"before": asdict(before), "after": asdict(after)}
+    tell("write the model", None)
+    manifest["files"] = await run_sync(_write, what, trained)
+    (what.out / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(what.out / _WORK)
+    return Aligned(what.out, manifest, before, after)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return what an aligned model's folder says of itself; UsageError if it is none."""
+    try:
+        return dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        raise UsageError(
+            f"{folder} holds no finished alignment.", "The command that began it goes on with it."
+        ) from None
+
+
+async def _before(local: LocalModel, asked: Sequence[Example], folder: Path) -> Frontier:
+    """Return where the model stood before training; kept, because a training that goes on no longer has it."""
+    path = folder / f"before-{digest(local.revision, data_hash(asked))[:16]}.json"
+    if path.is_file():
+        return Frontier(**json.loads(path.read_text(encoding="utf-8")))
+    found = await measure(local, asked)
+    path.write_text(json.dumps(asdict(found)), encoding="utf-8")
+    return found
+
+
+def _best(progress: Progress) -> Frontier | None:
+    """Return where the weights stand that were kept."""
+    found = [each for each in progress.history if progress.best and each["step"] == progress.best[1]]
+    names = [each.name for each in fields(Frontier)]
+    return Frontier(**{name: found[0][name] for name in names}) if found else None
+
+
+def _observer(tell: Told) -> Observer:
+    return lambda known: tell("train", known)
+
+
+def _manifest(
+    what: Alignment, base: str, gathered: Gathered, trees: Encoded, progress: Progress
+) -> dict[str, Any]:
+    return {
+        "method": what.method,
+        "base": {"target": what.spec, "revision": base},
+        "tuning": what.tuning.model_dump(mode="json"),
+        "data": {
+            "hash": gathered.card.data_hash,
+            "examples": len(trees.trees),
+            "left_out": trees.left_out,
+            "licences": dict(gathered.card.by_licence),
+            "sources": dict(gathered.card.by_source),
+        },
+        "steps": progress.steps,
+        "seconds": round(progress.seconds, 1),
+        "history": progress.history,
+        "versions": {name: version(name) for name in ("harmless", "torch", "transformers", "peft")},
+    }
+
+
+def _write(what: Alignment, local: LocalModel) -> list[str]:
+    """Write the weights and the tokenizer, and return the names of the files in the folder."""
+    name = base_name(what.spec)
+    if what.tuning.weights != "full":
+        for config in local.model.peft_config.values():
+            config.base_model_name_or_path = name
+    local.model.save_pretrained(what.out)
+    local.tokenizer.save_pretrained(what.out)
+    (what.out / "README.md").unlink(missing_ok=True)  # peft's, which has nothing to say
+    if what.tuning.weights != "full" and local.model.config.model_type in export.KINDS:
+        export.write_adapter(what.out, local.model.config)
+    return sorted(each.name for each in what.out.iterdir() if each.is_file())
+
+
+def exported(folder: Path, merged: export.Form | None = None) -> Path:
+    """Write an aligned model for llama.cpp and return the file: its adapter, or with ``merged`` all of it.
+
+    Raises:
+        UsageError: the folder holds no finished alignment, or all weights were trained.
+        BadFileError: the base is not a GGUF file, which merging needs.
+    """
+    manifest = read_manifest(folder)
+    if manifest["tuning"]["weights"] == "full":
+        raise UsageError(
+            "All weights were trained, so there is no adapter.", "Use convert_hf_to_gguf.py of llama.cpp."
+        )
+    config = configuration(base_of(folder))
+    if merged is None:
+        return export.write_adapter(folder, config)
+    base = adapted(folder).model
+    return export.write_merged(folder, config, base, folder / MERGED_GGUF.format(form=merged), merged)
+
+
+def configuration(spec: str) -> Any:
+    """Return the configuration of a model, from transformers; no weights are loaded.
+
+    Raises:
+        BadFileError: it cannot be read.
+    """
+    import transformers
+
+    name = base_name(spec)
+    path = Path(name)
+    where, further = (str(path.parent), {"gguf_file": path.name}) if path.suffix == ".gguf" else (name, {})
+    if not path.exists() and (name == places.BUNDLED or name in models.known_models()):
+        where = str(places.dequantised(None if name == places.BUNDLED else name))
+    try:
+        return transformers.AutoConfig.from_pretrained(where, **further)
+    except (OSError, ValueError) as error:
+        raise BadFileError(
+            name,
+            f"Its configuration cannot be read: {first_line(error)}",
+            next_step="Give a folder or a hub id.",
+        ) from None
+
+
+def base_name(spec: str) -> str:
+    """Return how an adapter names its base: what stands behind the kind, a path from the root."""
+    kind, _, rest = spec.partition(":")
+    named = rest if kind in ("hf", places.BUNDLED) and rest else spec
+    return str(Path(named).resolve()) if Path(named).exists() else named
+
+
+def opened(spec: str, tuning: Tuning, device: str | None = None) -> LocalModel:
+    """Return the model to train; in 4 bits for ``qlora``.
+
+    Raises:
+        UsageError: ``qlora`` without a GPU, or the target is not a model that can be opened.
+        MissingExtraError: torch, transformers, peft or bitsandbytes is not installed.
+    """
+    if tuning.weights == "qlora":
+        from harmless.align.quantised import open_quantised
+
+        return open_quantised(spec)
+    return places.open_model(spec, device)

@@ -1,0 +1,292 @@
+"""``harmless align``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import anyio
+from cyclopts import App, Parameter
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from harmless.cli.console import err, out, print_json
+from harmless.cli.options import Workspace, open_store
+from harmless.errors import UsageError
+
+if TYPE_CHECKING:
+    from harmless.align.constitutional import Maker
+    from harmless.align.frontier import Frontier
+    from harmless.align.planning import Plan
+    from harmless.align.run import Alignment
+    from harmless.align.settings import Tuning
+    from harmless.align.trainer import Report
+
+align = App(name="align", help="Train a model to refuse what is harmful and to answer the rest.")
+
+Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How the weights are changed; what is not said suits the method."""
+
+    minutes: float | None = None
+    """Train for so long at most; the number of steps is fitted before the first one."""
+    epochs: float | None = None
+    """Pass over the examples so often at most."""
+    weights: Literal["lora", "qlora", "full"] = "lora"
+    """Train adapters, adapters over a base in 4 bits (on a GPU), or all weights."""
+    rate: float | None = None
+    """Peak learning rate."""
+    batch: int | None = None
+    """Examples a step."""
+    rank: int | None = None
+    """Rank of the adapters."""
+    first_layer: int | None = None
+    """Put adapters on this layer and those above it only: faster, and less is changed."""
+    beta: float | None = None
+    """How strongly a preference is held to the model before."""
+    nll: float | None = None
+    """Weight of the good reply's likelihood beside a preference."""
+    smoothing: float | None = None
+    """Share of preferences that may be the wrong way round (dpo)."""
+    longest: int | None = None
+    """Leave out prompts of more tokens."""
+    seed: int = 0
+    """Of samples, order and first values."""
+
+    def tuning(self, method: str) -> Tuning:
+        """Return the settings of a method with what the user says."""
+        from harmless.align.methods import method as known
+
+        return known(method).tuning(**asdict(self))
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What is learned from."""
+
+    data: Several = ()
+    """Files of examples or prompts, runs of check or attack (their failures), sets of the catalog, `pairs` and
+    `ordinary`; default: our own contrast pairs and everyday prompts."""
+    limit: int | None = None
+    """At most so many examples of each source."""
+    reply_tokens: int = 16
+    """How much of the model's own replies to benign prompts it is held to, in tokens."""
+    evaluation: Annotated[
+        tuple[Path, ...], Parameter(consume_multiple=True, negative="", show_default=False)
+    ] = ()
+    """Files of prompts that the model will be measured on; the built-in suites are kept out in any case."""
+    allow_non_commercial: bool = False
+    """Learn from rows whose licence forbids commercial use."""
+    critic: str | None = None
+    """Target that criticises and revises (cai) or judges (rlaif); default: the model itself."""
+    constitution: Path | None = None
+    """YAML file of principles; default: ours."""
+
+
+@align.default
+def run(
+    target: str,
+    /,
+    *,
+    out_: Annotated[Path | None, Parameter(name="--out")] = None,
+    method: str = "dpo",
+    training: Training = Training(),
+    data: Data = Data(),
+    plan: bool = False,
+    device: str | None = None,
+    json: bool = False,
+    workspace: Workspace = None,
+) -> None:
+    """Train a model to refuse what is harmful and to answer the rest.
+
+    The folder is a target like any other: embedded:DIR, hf:DIR. The same command goes on with a training that
+    was cut off.
+
+    Args:
+        target: embedded, or a local model: hf:FOLDER, hf:OWNER/NAME, embedded:FILE.gguf.
+        out_: folder to write.
+        method: sft, dpo, orpo, simpo, kto, cai or rlaif.
+        plan: only tell what memory and time it needs on a GPU.
+        device: cpu, gpu or a device of torch; default: a GPU if there is one.
+        json: print one JSON document.
+    """
+    from harmless.align.run import MANIFEST, Alignment, read_manifest
+
+    tuning = training.tuning(method)
+    if plan:
+        _plan(target, tuning, json=json)
+        return
+    if out_ is None:
+        raise UsageError("Where is the aligned model to be?", "Give --out FOLDER.")
+    if (out_ / MANIFEST).is_file():
+        _show(read_manifest(out_), out_, json=json)
+        return
+    what = Alignment(target, method, _gathering(method, training, data), tuning, out_, device=device)
+    with open_store(workspace) as store, _shown(json) as tell:
+        manifest = anyio.run(_aligned, what, data, store, tell)
+    _show(manifest, out_, json=json)
+
+
+@align.command
+def export(folder: Path, /, *, merged: Literal["f16", "q8_0"] | None = None, json: bool = False) -> None:
+    """Write an aligned model for llama.cpp: the adapter as GGUF, or with --merged the whole model.
+
+    Args:
+        folder: what `harmless align` wrote.
+        merged: write the base with the adapter merged in, with 16 or 8 bits a weight; its base has to be GGUF.
+        json: print one JSON document.
+    """
+    from harmless.align.run import exported
+
+    path = exported(folder, merged)
+    if json:
+        print_json({"file": str(path), "bytes": path.stat().st_size})
+    else:
+        out.print(
+            f"{path} ({path.stat().st_size / 1e6:.0f} MB). Ask it: harmless check embedded:{path}",
+            soft_wrap=True,
+        )
+
+
+async def _aligned(what: Alignment, data: Data, store: Any, tell: Any) -> dict[str, Any]:
+    from dataclasses import replace
+
+    from anyio.to_thread import run_sync
+
+    from harmless import targets
+    from harmless.align.run import align as aligned
+    from harmless.align.run import opened
+
+    local = await run_sync(opened, what.spec, what.tuning, what.device)
+    maker = _maker(what, data)
+    # The replies that a constitution is for are whole ones, and the two that are preferred sampled.
+    own = None if maker is None else targets.load(what.spec)
+    what = replace(what, maker=maker, target=own)
+    return (await aligned(what, local, store, tell)).manifest
+
+
+def _gathering(method: str, training: Training, data: Data) -> Any:
+    from harmless.align.drafts import OWN
+    from harmless.align.gather import Gathering
+    from harmless.align.methods import method as known
+
+    return Gathering(
+        sources=data.data or OWN,
+        limit=data.limit,
+        bad=known(method).tuning().pairs,
+        reply_tokens=data.reply_tokens,
+        evaluations=data.evaluation,
+        allow_non_commercial=data.allow_non_commercial,
+        seed=training.seed,
+    )
+
+
+def _maker(what: Alignment, data: Data) -> Maker | None:
+    """Return what makes the replies to harmful prompts by a constitution, where the method wants it."""
+    from harmless import targets
+    from harmless.align.constitution import load_constitution
+    from harmless.align.constitutional import Preferring, Revising
+    from harmless.align.methods import method as known
+
+    kind = known(what.method).replies
+    if kind == "templates":
+        return None
+    critic = targets.load(data.critic or what.spec)
+    principles = load_constitution(data.constitution)
+    if kind == "revision":
+        return Revising(critic, principles, seed=what.tuning.seed)
+    return Preferring(critic, principles, seed=what.tuning.seed)
+
+
+@contextmanager
+def _shown(quiet: bool) -> Iterator[Any]:
+    """Show steps and a bar with loss, margin, tokens a second and time left; the value is told of them."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, disable=quiet or not err.is_terminal) as bar:
+        task = bar.add_task("train", total=None, figures="", visible=False)
+
+        def tell(step: str, known: Report | Frontier | None) -> None:
+            if known is None:
+                if not quiet:
+                    err.print(f"  {step}")
+            elif hasattr(known, "loss"):
+                bar.update(task, total=known.steps, completed=known.step, figures=_figures(known), visible=True)
+            elif not quiet:
+                err.print(f"  {step}: {_point(asdict(known))}")
+
+        yield tell
+
+
+def _figures(known: Report) -> str:
+    shown = {"loss": known.loss, **known.figures}
+    return "  ".join(
+        [*(f"{name} {value:.3g}" for name, value in shown.items()), f"{known.tokens_s:.0f} tokens/s"]
+    )
+
+
+def _point(known: dict[str, int]) -> str:
+    return (
+        f"refuses {known['refused']} of {known['harmful']} harmful"
+        f" and {known['over_refused']} of {known['benign']} benign prompts held back"
+    )
+
+
+def _show(manifest: dict[str, Any], folder: Path, *, json: bool) -> None:
+    if json:
+        print_json({"folder": str(folder), **manifest})
+        return
+    table = Table(
+        title=f"{escape(manifest['base']['target'])} aligned by {manifest['method']}", title_justify="left"
+    )
+    for column in ("", "harmful refused", "benign refused"):
+        table.add_column(column, justify="right" if column else "left")
+    for name in ("before", "after"):
+        point = manifest[name]
+        table.add_row(
+            name, f"{point['refused']} of {point['harmful']}", f"{point['over_refused']} of {point['benign']}"
+        )
+    out.print(table)
+    data = manifest["data"]
+    out.print(
+        f"{data['examples']} examples, {manifest['steps']} steps in {manifest['seconds'] / 60:.1f} minutes."
+    )
+    out.print("Counted on prompts held back, by the first words of replies. Measure it: ", end="")
+    out.print(
+        f"harmless check {'embedded' if 'adapter.gguf' in manifest['files'] else 'hf'}:{folder}", soft_wrap=True
+    )
+
+
+def _plan(target: str, tuning: Tuning, *, json: bool) -> None:
+    from harmless.align.planning import plan
+    from harmless.align.run import configuration
+
+    found: Plan = plan(configuration(target), tuning)
+    if json:
+        print_json({**asdict(found), "memory": found.memory})
+        return
+    table = Table(title=f"{escape(target)}: {tuning.weights} on one GPU, estimated", title_justify="left")
+    table.add_column("what")
+    table.add_column("GB", justify="right")
+    for name in ("weights", "optimiser", "activations", "logits", "overhead", "memory"):
+        table.add_row(name if name != "memory" else "[bold]all[/]", f"{getattr(found, name) / 1e9:.1f}")
+    out.print(table)
+    out.print(
+        f"{found.trained / 1e6:.1f} of {found.parameters / 1e6:.0f} million weights are trained;"
+        f" {found.examples} examples, {found.tokens / 1e3:.0f} thousand tokens,"
+        f" about {found.seconds / 60:.1f} minutes on an RTX 4090."
+    )
