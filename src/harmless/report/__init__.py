@@ -2,6 +2,7 @@
 
 from harmless.report.build import build
 from harmless.report.documents import ComparisonDocument, check_document, comparison_document
+from harmless.report.front import proof_document, render_proof, write_proof
 from harmless.report.guard_bench import bench_document, render_bench, write_bench
 from harmless.report.model import Example, PolicyCheck, Report
 from harmless.report.page import render_html
@@ -17,11 +18,14 @@ __all__ = [
     "build",
     "check_document",
     "comparison_document",
+    "proof_document",
     "render_bench",
     "render_html",
     "render_json",
+    "render_proof",
     "report_document",
     "schema",
     "write",
     "write_bench",
+    "write_proof",
 ]

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from harmless.align.proof import Proof
 from harmless.check import Summary
 from harmless.errors import UnknownNameError
 from harmless.guards.bench import Bench
@@ -28,6 +29,7 @@ DOCUMENTS: Mapping[str, type[BaseModel]] = {
     "guard_bench": Bench,
     "case_study": CaseStudy,
     "guard_explain": Explanations,
+    "proof": Proof,
 }
 """Name of the schema -> model of the document."""
 

@@ -8,6 +8,7 @@ import anyio
 import jsonschema
 import pytest
 
+from harmless.align.proof import prove
 from harmless.check import compare, grade, load_policy
 from harmless.core import Exchange
 from harmless.errors import UnknownNameError
@@ -21,6 +22,7 @@ from harmless.report import (
     bench_document,
     check_document,
     comparison_document,
+    proof_document,
     report_document,
     schema,
 )
@@ -43,6 +45,7 @@ def documents(store: Store, two: Report, guard_bench: Bench) -> dict[str, dict[s
         "summary": check_document(grade(store, store.run(reports.BEFORE))),
         "comparison": comparison_document(compare(store, reports.BEFORE, reports.AFTER)),
         "report": report_document(two),
+        "proof": proof_document(prove(store, [reports.BEFORE, reports.AFTER])),
     }
 
 
