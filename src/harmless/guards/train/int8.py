@@ -67,6 +67,50 @@ def graph(weights: Arrays, ranges: Ranges, shape: Shape) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
+def weights(network: bytes) -> tuple[dict[str, NDArray[np.float32]], int]:
+    """Return what :func:`graph` was given, as near as the model has it, and the number of layers.
+
+    Positions hold those that the model reads, with the type of the first sentence added to them.
+
+    Raises:
+        MissingExtraError: onnx is not installed.
+    """
+    try:
+        import onnx
+    except ImportError as cause:
+        raise MissingExtraError("Reading an encoder", "train-encoder") from cause
+    model = onnx.load_model_from_string(network)
+    known = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
+    found = {
+        "embeddings.word_embeddings.weight": known["words"] * known.get("words.steps", np.float32(1)),
+        "embeddings.position_embeddings.weight": known["places"],
+        "head.weight": known["head.w"].T,
+        "head.bias": known["head.b"],
+    }
+    layers = sum(name.endswith(".qkv.b") for name in known)
+    for name in (f"encoder.layer.{layer}" for layer in range(layers)):
+        scale = (known[f"{name}.qkv.b"].size / 3 / known["split"][3]) ** -0.25
+        weight, bias = _known(known, f"{name}.qkv")
+        for place, part in enumerate(("query", "key", "value")):
+            size = 1.0 if part == "value" else scale
+            found[f"{name}.attention.self.{part}.weight"] = np.split(weight, 3, axis=1)[place].T / size
+            found[f"{name}.attention.self.{part}.bias"] = np.split(bias, 3)[place] / size
+        for source, module in (("out", "attention.output"), ("up", "intermediate"), ("down", "output")):
+            weight, bias = _known(known, f"{name}.{source}")
+            found |= {f"{name}.{module}.dense.weight": weight.T, f"{name}.{module}.dense.bias": bias}
+    for norm in [name.removesuffix(".gain") for name in known if name.endswith(".gain")]:
+        found |= {f"{norm}.weight": known[f"{norm}.gain"], f"{norm}.bias": known[f"{norm}.shift"]}
+    return {name: np.asarray(values, np.float32) for name, values in found.items()}, layers
+
+
+def _known(known: Mapping[str, NDArray[Any]], name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the (inputs, outputs) weight of a linear layer, before it was eased, and its bias."""
+    weight = known[f"{name}.w"]
+    if f"{name}.steps" in known:
+        weight = (weight.astype(np.float32) - 128) * known[f"{name}.steps"] * known[f"{name}.ease"][:, None]
+    return weight, known[f"{name}.b"]
+
+
 def inputs(layers: int) -> dict[str, str]:
     """Return the names of the linear layers whose input has a range, by the module that receives it."""
     parts = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import Any, TypeAlias
@@ -33,8 +34,11 @@ def prompts(rng: np.random.Generator) -> list[Row]:
     """Return benign prompts, short and long, and contrast pairs whose frame decides."""
     ordinary, contrast = texts("ordinary"), texts("contrast")
     topics, acts = ordinary["topics"], contrast["acts"]
-    path = resources.files(__package__) / "own" / "instructions.txt"
-    benign = [*ordinary["short"], *contrast["harmless_senses"], *path.read_text(encoding="utf-8").splitlines()]
+    folder = resources.files(__package__) / "own"
+    benign = [*ordinary["short"], *contrast["harmless_senses"]]
+    benign += (folder / "instructions.txt").read_text(encoding="utf-8").splitlines()
+    everyday = (folder / "everyday.jsonl").read_text(encoding="utf-8").splitlines()
+    benign += [json.loads(line)["prompt"] for line in everyday]
     for pattern in ordinary["patterns"]:
         for topic in _some(topics, 20, rng):
             benign.append(_capital(pattern.format(t=topic, u=_some(topics, 1, rng)[0])))
@@ -46,12 +50,13 @@ def prompts(rng: np.random.Generator) -> list[Row]:
 
 
 def pairs() -> list[Row]:
-    """Return both sides of the contrast pairs, harmful before benign."""
+    """Return both sides of the contrast pairs, harmful before benign; they share the pair's id as ``goal``."""
     found = []
     for pair in contrast_pairs():
         domain = taxonomy.load().rollup(pair["hazard"], "domain").key.rpartition(".")[2]
         for side, unsafe in (("harmful", True), ("benign", False)):
-            found.append(Row(pair[side], unsafe=unsafe, source=PAIRS, licence=LICENCE, domain=domain))
+            row = Row(pair[side], unsafe=unsafe, source=PAIRS, licence=LICENCE, domain=domain)
+            found.append(replace(row, goal=pair["id"]))
     return found
 
 

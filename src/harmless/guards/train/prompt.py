@@ -13,7 +13,7 @@ from harmless.guards.features import hashed
 from harmless.guards.linear import LinearModel, sigmoid
 from harmless.guards.train import contamination, own
 from harmless.guards.train.fit import How, auroc, even, fit, logistic
-from harmless.guards.train.groups import close_to, folds, near_duplicates
+from harmless.guards.train.groups import close_to, folds, joined, near_duplicates
 from harmless.guards.train.rows import Row, Rows
 
 DOMAINS = ("O1", "O2", "O3", "O4", "O5", "O6")
@@ -28,7 +28,7 @@ DOMAIN_BITS = 16
 
 @dataclass(frozen=True)
 class PromptRows:
-    """Rows with a label of harm, their weights, and groups of near-duplicates.
+    """Rows with a label of harm, their weights, and groups of near-duplicates and of the sides of pairs.
 
     ``left_out`` says how many of our own rows are in an evaluation suite.
     """
@@ -71,9 +71,9 @@ def collect(rows: Rows, rng: np.random.Generator, evaluations: Sequence[Suite] =
     labels = np.array([int(bool(row.unsafe)) for row in found])
     weights = np.array([WEIGHTS.get(row.source, PLAIN_WEIGHT) for row in found])
     even(weights, labels)
-    return PromptRows(
-        found, labels, weights, near_duplicates([row.prompt for row in found]), len(ours) - len(written)
-    )
+    sides = [row.goal if row.source == own.PAIRS else "" for row in found]
+    groups = joined(near_duplicates([row.prompt for row in found]), sides)
+    return PromptRows(found, labels, weights, groups, len(ours) - len(written))
 
 
 def fit_harm(data: PromptRows, index: NDArray[np.int64], seed: int) -> LinearModel:
