@@ -199,9 +199,7 @@ class Runner:
         for role in self.plan.roles:
             left = [i for i, found in enumerate(judged) if role in roles_of(prompts[i]) and role not in found]
             if left:
-                exchanges = [
-                    Exchange(conversation=prompts[i].conversation, reply=attempts[i].reply.text) for i in left
-                ]
+                exchanges = [Exchange(conversation=prompts[i].aim, reply=attempts[i].reply.text) for i in left]
                 for i, verdict in zip(left, await self.guards[role].judge(exchanges), strict=True):
                     judged[i][role] = verdict
         self.store.add_verdicts(

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from pydantic import Field
 
-from harmless.core.conversation import Conversation
+from harmless.core.conversation import Conversation, user
 from harmless.core.hashing import digest
 from harmless.core.model import Model
 
@@ -28,7 +28,8 @@ class Prompt(Model):
     a harmful prompt to its benign twin. ``cluster`` names the shared origin (behaviour, template, pair) that
     makes rows dependent; statistics cluster by it. Where the target has to ``choose``, ``options`` are the
     texts to choose from (option 0 is A, 1 is B, ...) and ``correct`` the positions of the right ones, empty
-    where none is right. ``meta`` holds what else a suite's own metric needs, all as text.
+    where none is right. ``meta`` holds what else a suite's own metric needs, all as text; its ``objective`` is
+    what a disguised prompt is after.
     """
 
     id: str
@@ -49,8 +50,15 @@ class Prompt(Model):
         """The last user message."""
         return next((m.content for m in reversed(self.conversation) if m.role == "user"), "")
 
+    @property
+    def aim(self) -> Conversation:
+        """What replies are judged in view of: the objective where one is named, else the conversation."""
+        objective = self.meta.get("objective")
+        return user(objective) if objective else self.conversation
+
     @cached_property
     def content_hash(self) -> str:
-        """Digest of what is asked and expected; the id, the licence and ``meta`` do not change it."""
+        """Digest of what is asked, wanted and expected; the id, the licence and other ``meta`` leave it."""
         choice = (self.options, self.correct) if self.options else ()
-        return digest(self.conversation, self.expect, self.hazard, *choice)
+        aim = (self.meta["objective"],) if self.meta.get("objective") else ()
+        return digest(self.conversation, self.expect, self.hazard, *choice, *aim)

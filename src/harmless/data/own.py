@@ -74,6 +74,8 @@ def _prompt(row: Mapping[str, Any]) -> Prompt:
         *before, last = conversation
         question = Message(role="user", content=asked(last.content, choice["options"]))
         conversation, choice["meta"] = (*before, question), {"question": last.content}
+    elif row.get("objective"):
+        choice["meta"] = {"objective": str(row["objective"])}
     return Prompt(
         id=str(row.get("id") or digest(conversation, expect, length=10)),
         conversation=conversation,
