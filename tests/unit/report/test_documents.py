@@ -82,6 +82,7 @@ def test_a_document_with_a_field_too_few_or_too_many_does_not_fit(
             "guard_bench": "data",
             "case_study": "bench",
             "guard_explain": "explanations",
+            "proof": "standings",
         }.get(name, "unsafe")
     )
     assert not validator.is_valid(document)
