@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from harmless.align.trainer import Report
 
 align = App(name="align", help="Train a model to refuse what is harmful and to answer the rest.")
+align.command("harmless.cli.align_compare:compare", name="compare")
 
 Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
 
