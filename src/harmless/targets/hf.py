@@ -125,7 +125,10 @@ class HfTarget:
 
     def _prompt(self, conversation: Conversation, sampling: Sampling) -> list[int]:
         """Return the tokens of a conversation; ValueError if they do not fit or the template refuses it."""
-        return self._templated(lines(conversation, sampling), {})
+        said = lines(conversation, sampling)
+        # A reply that is begun is gone on with; an exact input may have its own reasons to end with one.
+        begun = said[-1]["role"] == "assistant"
+        return self._templated(said, {"continue_final_message": True} if begun else {})
 
     def _exact(self, asked: ModelInput) -> list[int]:
         """Return the tokens of an exact input; ValueError as for a conversation."""
@@ -138,9 +141,8 @@ class HfTarget:
         from jinja2 import TemplateError
 
         try:
-            text = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, **further
-            )
+            asks = {"add_generation_prompt": "continue_final_message" not in further}
+            text = self._tokenizer.apply_chat_template(messages, tokenize=False, **(asks | dict(further)))
         except (TemplateError, TypeError) as error:  # a template that wants text gets parts, or the other way
             raise ValueError(f"the chat template refuses the conversation: {error}") from None
         return self._fitting(self._tokens(text))
