@@ -1,0 +1,80 @@
+"""Losses against published values, and against TRL."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+pytestmark = pytest.mark.hf
+torch = pytest.importorskip("torch", reason="needs torch (extra hf)")
+
+from harmless.align.losses import Pairs, dpo, kto, orpo, simpo  # noqa: E402
+
+
+def of(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def pairs(margin: float) -> Pairs:
+    return Pairs(of(-4.0 + margin), of(-7.0), of(-4.0), of(-7.0))
+
+
+@pytest.mark.parametrize(("margin", "loss"), [(0.0, 0.693147), (10.0, 0.313262), (-10.0, 1.313262)])
+def test_dpo_has_the_values_of_its_formula(margin: float, loss: float) -> None:
+    assert dpo(pairs(margin), beta=0.1).item() == pytest.approx(loss, abs=1e-6)
+
+
+def test_conservative_dpo_weighs_both_ways_round() -> None:
+    loss = dpo(pairs(10.0), beta=0.1, smoothing=0.1).item()
+    assert loss == pytest.approx(0.9 * 0.313262 + 0.1 * 1.313262, abs=1e-6)
+
+
+def test_simpo_has_the_value_of_its_formula() -> None:
+    assert simpo(of(-1.0), of(-1.5), beta=2.0, gamma=0.8).item() == pytest.approx(0.598139, abs=1e-6)
+
+
+def test_orpo_has_the_value_of_its_formula() -> None:
+    good, bad = -0.5, -1.0
+    odds = math.log(math.exp(good) / (1 - math.exp(good))) - math.log(math.exp(bad) / (1 - math.exp(bad)))
+    expected = -good + 0.1 * math.log1p(math.exp(-odds))
+    assert orpo(of(good), of(bad), weight=0.1).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_orpo_of_a_certain_reply_is_finite() -> None:
+    assert torch.isfinite(orpo(of(0.0), of(-1.0), weight=0.1)).all()
+
+
+def test_kto_of_no_change_is_one_half_for_both_kinds() -> None:
+    loss = kto(of(0.0, 0.0), torch.tensor([True, False]), of(0.0), beta=0.1)
+    assert loss.tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_kto_wants_desirable_replies_up_and_the_others_down() -> None:
+    desirable = torch.tensor([True, False])
+    better = kto(of(5.0, -5.0), desirable, of(1.0), beta=0.1)
+    expected = [1 - 1 / (1 + math.exp(-0.4)), 1 - 1 / (1 + math.exp(-0.6))]
+    assert better.tolist() == pytest.approx(expected)
+
+
+def test_orpo_and_simpo_are_those_of_trl() -> None:
+    pytest.importorskip("trl", reason="needs trl")
+    from types import SimpleNamespace
+
+    from trl.experimental.cpo import CPOTrainer
+    from trl.experimental.orpo import ORPOTrainer
+
+    good, bad = of(-0.3, -1.2, -2.0), of(-0.9, -0.8, -2.1)
+    ours = SimpleNamespace(beta=0.25, accelerator=SimpleNamespace(device="cpu"))
+    theirs = -good - ORPOTrainer.odds_ratio_loss(ours, good, bad)[0]
+    assert orpo(good, bad, weight=0.25).tolist() == pytest.approx(theirs.tolist(), abs=1e-5)
+    ours = SimpleNamespace(
+        beta=2.0,
+        alpha=0.0,
+        loss_type="simpo",
+        simpo_gamma=0.5,
+        label_smoothing=0.0,
+        accelerator=ours.accelerator,
+    )
+    theirs = CPOTrainer.cpo_loss(ours, good, bad)[0]
+    assert simpo(good, bad, beta=2.0, gamma=0.5).tolist() == pytest.approx(theirs.tolist(), abs=1e-6)
