@@ -7,6 +7,7 @@ crossover with probability 0.5 at 5 points, mutation with probability 0.1.
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from harmless.core import Message
 
 POPULATION, ELITES, POINTS = 8, 2, 5
 CROSSOVER, MUTATION = 0.5, 0.1
+#: Of the softmax by which parents are drawn: refused, answered and half harmful are about equal steps.
+TEMPERATURE = 0.2
 _GENERATIONS = 6
 #: What a reply that does not refuse is worth beside the judge's score; a slope where all score 0.
 _ANSWERED = 0.1
@@ -82,13 +85,14 @@ def bred(
     """Return so many children that were not there before; ``seen`` is told of them.
 
     Args:
-        living: the parents; who is fitter has more children.
+        living: the parents, drawn by the softmax of their fitness, as in AutoDAN.
         count: how many children.
         sentences: what mutation puts in.
         rng: random numbers.
         seen: all individuals so far.
     """
-    weights = [one.fitness + _ANSWERED for one in living]
+    best = max(one.fitness for one in living)
+    weights = [math.exp((one.fitness - best) / TEMPERATURE) for one in living]
     children: list[Genes] = []
     while len(children) < count:
         one, other = (each.genes for each in rng.choices(living, weights, k=2))

@@ -9,10 +9,13 @@ from tests.unit.attacks.sessions import FakeSession, run
 
 
 def test_it_begins_with_words_and_ends_with_the_objective() -> None:
-    session = run(load("ladder(1)"), FakeSession(lambda asked: f"a text of {len(asked)}"))
-    assert [len(asked) for asked in session.asked] == [1, 1, 3, 3, 5, 5]
-    assert all("open" in text and "open the old box" not in text for text in session.prompts[:WAYS])
-    assert all("open the old box" in text for text in session.prompts[-WAYS:])
+    session = run(load("ladder(8)"), FakeSession(lambda asked: f"a text of {len(asked)}"))
+    assert [len(asked) for asked in session.asked] == 8 * [1, 1, 3, 3, 5, 5]
+    assert all(
+        "open" in asked[0].content and "open the old box" not in asked[0].content for asked in session.asked
+    )
+    whole = {len(asked) for asked in session.asked if "open the old box" in asked[-1].content}
+    assert whole == {5}
 
 
 def test_it_goes_on_from_the_reply_that_scored_highest() -> None:
