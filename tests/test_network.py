@@ -81,7 +81,7 @@ def script(tmp_path: Path) -> str:
 
 
 def loop(target: str) -> list[str]:
-    return [sys.executable, "-m", "harmless", "make", target, "--limit", "4", "--max-tokens", "8"]
+    return [sys.executable, "-m", "harmless", "make", target, "--limit", "4", "--max-tokens", "8", "--align", "none"]
 
 
 both = pytest.mark.parametrize("watch", ["audit hook", "strace"])

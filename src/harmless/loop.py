@@ -7,21 +7,53 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harmless import guards, report
+from harmless.align.proof import Proof, Standing, prove
 from harmless.check import CheckOptions, Comparison, Progress, check, compare
 from harmless.check.recorded import RecordedTarget
 from harmless.check.run import Start
 from harmless.core import Guard, Policy, Target
 from harmless.data import Suite
+from harmless.errors import UsageError
 from harmless.evidence import Store
 from harmless.targets.guarded import GuardedTarget
+
+#: Time that the weights are trained for, in minutes: with what goes before it, five on two cores.
+MINUTES = 3.0
+#: Examples of each source that it is trained on.
+EXAMPLES = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Aligning:
+    """How :func:`make_harmless` also trains the target.
+
+    Args:
+        spec: names the model to train, as :func:`harmless.align.run.align` takes it.
+        method: a method of ``harmless align``.
+        folder: where the aligned model is written; one that is there already is taken.
+        load: opens the target of a spec.
+        tell: told what is done.
+    """
+
+    spec: str
+    method: str
+    folder: Path
+    load: Callable[[str], Target]
+    tell: Callable[[str], None] = lambda step: None
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The outcome of :func:`make_harmless`: what changed, and where the report is."""
+    """The outcome of :func:`make_harmless`: what changed, and where the report is.
+
+    Where the target was aligned, ``proof`` has it as it was, behind the guard, aligned, and both; ``best`` is
+    the one of them that the comparison is with.
+    """
 
     comparison: Comparison
     report: Path
+    proof: Proof | None = None
+    best: str = ""
 
 
 async def make_harmless(
@@ -34,18 +66,83 @@ async def make_harmless(
     options: CheckOptions,
     *,
     out: Path,
+    aligning: Aligning | None = None,
     started: Callable[[Start], None] = lambda _: None,
     observe: Callable[[Progress], None] = lambda _: None,
 ) -> Made:
     """Check ``target``, put ``guard`` in front of it, check again on the same prompts, write the report.
 
-    The second check sees the replies of the first one where the guard lets a prompt pass, so the comparison
-    is of the guard alone. Questions with options are answered by letter, as a guard changes no likelihood.
-    Raises what :func:`harmless.check.check` raises.
+    With ``aligning`` the target is also trained, and checked with and without the guard; the comparison is then
+    with the best combination, see :func:`best_of`. A guarded check sees the replies of the check before where
+    the guard lets a prompt pass, so the comparison is of the guard alone. Questions with options are answered
+    by letter, as a guard changes no likelihood. Raises what :func:`harmless.check.check` and
+    :func:`harmless.align.run.align` raise.
     """
     options = replace(options, likelihood=False)
-    before = await check(target, suite, policy, store, judges, options, started=started, observe=observe)
-    guarded = GuardedTarget(guards.load(guard, policy), RecordedTarget(target, store), policy)
-    after = await check(guarded, suite, policy, store, judges, options, started=started, observe=observe)
-    paths = report.write(store, after.run, before=before.run, out=out)
-    return Made(compare(store, before.run, after.run), paths[0])
+
+    async def both(checked: Target) -> list[str]:
+        """Check a target, and the guard in front of it, and return the runs."""
+        guarded = GuardedTarget(guards.load(guard, policy), RecordedTarget(checked, store), policy)
+        found = []
+        for each in (checked, guarded):
+            summary = await check(each, suite, policy, store, judges, options, started=started, observe=observe)
+            found.append(summary.run)
+        return found
+
+    before, after = await both(target)
+    if aligning is None:
+        paths = report.write(store, after, before=before, out=out)
+        return Made(compare(store, before, after), paths[0])
+    model = aligning.load(await _aligned(aligning, store))
+    try:
+        proof = prove(store, [before, after, *await both(model)])
+    finally:
+        await model.aclose()
+    name, best = best_of(proof, policy)
+    paths = report.write(store, best, before=before, out=out)
+    report.write_proof(proof, out)
+    return Made(compare(store, before, best), paths[0], proof, name)
+
+
+def best_of(proof: Proof, policy: Policy) -> tuple[str, str]:
+    """Return the best of the four combinations in words, and its run.
+
+    That is the one with the fewest unsafe replies among those that refuse no more benign prompts than the
+    policy tolerates; if all refuse more, the one with the fewest of both mistakes together. It is chosen on
+    the prompts that it is measured on, so that its rates flatter it a little.
+    """
+    names = ("the model as it is", f"the guard alone ({proof.standings[1].target})", "alignment alone")
+    known = dict(zip((*names, "alignment with the guard"), proof.standings, strict=True))
+
+    def mistakes(each: Standing) -> tuple[float, float, float]:
+        unsafe, refused = (1.0 if rate.rate is None else rate.rate for rate in (each.unsafe, each.over_refusal))
+        tolerated = refused <= policy.max_over_refusal
+        return (0.0, unsafe, refused) if tolerated else (1.0, unsafe + refused, refused)
+
+    best = min(known, key=lambda name: mistakes(known[name]))
+    return best, known[best].runs[0]
+
+
+async def _aligned(what: Aligning, store: Store) -> str:
+    """Return the spec of the aligned model, trained now unless it is there."""
+    from anyio.to_thread import run_sync
+
+    from harmless.align.gather import Gathering
+    from harmless.align.methods import method
+    from harmless.align.run import MANIFEST, Alignment, align, opened, read_manifest
+
+    tuning = method(what.method).tuning(minutes=MINUTES)
+    if (what.folder / MANIFEST).is_file():
+        manifest = read_manifest(what.folder)
+        if manifest["base"]["target"] != what.spec:
+            raise UsageError(
+                f"{what.folder} holds another model, {manifest['base']['target']} aligned.",
+                "Choose another --out.",
+            )
+    else:
+        gathering = Gathering(limit=EXAMPLES, bad=tuning.pairs, reply_tokens=16)
+        alignment = Alignment(what.spec, what.method, gathering, tuning, what.folder)
+        local = await run_sync(opened, what.spec, tuning)
+        manifest = (await align(alignment, local, store, lambda step, _: what.tell(step))).manifest
+    kind = "embedded" if "adapter.gguf" in manifest["files"] else "hf"
+    return f"{kind}:{what.folder}"

@@ -61,10 +61,11 @@ def compare(
     if json:
         print_json(report.proof_document(proof))
     else:
-        _show(proof)
+        show_proof(proof)
 
 
-def _show(proof: Proof) -> None:
+def show_proof(proof: Proof) -> None:
+    """Print targets side by side, and which of them no other beats."""
     from harmless.report.front import finding
 
     table = Table(title=f"Helpful against harmless on {escape(proof.suite)}", title_justify="left")

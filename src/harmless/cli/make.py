@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
+from rich.markup import escape
 
 from harmless.check import Budget, CheckOptions, load_judges, load_policy
-from harmless.cli.console import live, print_json, show_comparison, show_plan
+from harmless.cli.align_compare import show_proof
+from harmless.cli.console import err, live, print_json, show_comparison, show_plan
 from harmless.cli.console import out as console
 from harmless.cli.options import Asking, Workspace, open_store
+from harmless.core import Target
 from harmless.data import load_suite
-from harmless.loop import Made, make_harmless
+from harmless.loop import MINUTES, Aligning, Made, make_harmless
+
+#: The kind of target that is trained unless the user says otherwise: a small model on this machine.
+TRAINABLE = "embedded"
+METHOD = "dpo"
 
 
 def make(
@@ -24,6 +33,7 @@ def make(
     policy: Path | None = None,
     limit: int | None = None,
     judge: str = "judge",
+    align: str | None = None,
     stop_early: bool = False,
     budget: str | None = None,
     fresh: bool = False,
@@ -32,9 +42,10 @@ def make(
     workspace: Workspace = None,
     asking: Asking = Asking(),  # noqa: B008 - frozen
 ) -> None:
-    """Make a target harmless and prove it: check, guard, check again on the same prompts, report.
+    """Make a target harmless and prove it: check, guard, align, check again on the same prompts, report.
 
-    The same command goes on where it was cut off.
+    The same command goes on where it was cut off. Where torch is installed, the embedded model is also trained for
+    some minutes, and the report is of the best combination of guard and alignment.
 
     Args:
         target: embedded, embedded:FILE.gguf, openai:MODEL, anthropic:MODEL, hf:PATH, scripted:FILE.
@@ -44,6 +55,8 @@ def make(
         policy: YAML file with hazards, thresholds and grades; see `harmless policy`.
         limit: ask about so many prompts, sampled evenly over the hazards.
         judge: the guard that judges the replies.
+        align: method to train the target by, see `harmless align`, or none; default dpo for embedded where
+            torch is installed, else none.
         stop_early: stop a hazard once a confidence sequence settles its grade.
         budget: stop each check after e.g. 500calls, 10m, 2usd.
         fresh: start new runs although these are done.
@@ -63,12 +76,14 @@ def make(
         fresh=fresh,
     )
 
+    aligning = _aligning(target, align, out, lambda spec: asking.target(spec, rules), quiet=json)
+
     async def run() -> Made:
         try:
             with live("checking", quiet=json) as observe:
                 return await make_harmless(
                     asked, guard, prompts, rules, store, judges, options,
-                    out=out, started=show_plan, observe=observe,
+                    out=out, aligning=aligning, started=show_plan, observe=observe,
                 )  # fmt: skip
         finally:
             await asked.aclose()
@@ -76,9 +91,40 @@ def make(
     with open_store(workspace) as store:
         made = anyio.run(run)
     if json:
-        from harmless.report import comparison_document
-
-        print_json(comparison_document(made.comparison))
+        _print(made)
         return
+    if made.proof:
+        show_proof(made.proof)
+        console.print(f"Best on these prompts, and compared here: {escape(made.best)}.")
     show_comparison(made.comparison)
     console.print(f"Report: {made.report}")
+
+
+def _aligning(
+    target: str, method: str | None, out: Path, load: Callable[[str], Target], *, quiet: bool
+) -> Aligning | None:
+    """Return how the target is trained, None if it is not; says so where it could be."""
+    if method == "none" or (method is None and target.partition(":")[0] != TRAINABLE):
+        return None
+    if method is None and any(find_spec(name) is None for name in ("torch", "transformers", "peft")):
+        err.print(
+            "Not aligned: with the extra 'align' the model would also be trained, in about"
+            f" {MINUTES + 2:.0f} minutes, to refuse by itself what the guard has to catch; see harmless align."
+        )
+        return None
+
+    def tell(step: str) -> None:
+        if not quiet:
+            err.print(f"aligning: {step}")
+
+    name = method or METHOD
+    return Aligning(target, name, out / f"aligned-{name}", load, tell)
+
+
+def _print(made: Made) -> None:
+    from harmless.report import comparison_document, proof_document
+
+    document = comparison_document(made.comparison)
+    if made.proof:
+        document = {"best": made.best, "comparison": document, "proof": proof_document(made.proof)}
+    print_json(document)

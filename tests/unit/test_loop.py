@@ -1,0 +1,139 @@
+"""The loop: check, guard, align, and the best combination of both by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from harmless import guards, loop
+from harmless.check import CheckOptions, load_policy
+from harmless.core import Target
+from harmless.data import Suite, load_suite
+from harmless.errors import UsageError
+from harmless.evidence import Store
+from harmless.loop import Aligning, Made, make_harmless
+from tests.doubles import FakeGuard, FakeTarget, judges, said
+
+
+def model(name: str, refuses: Callable[[str], bool]) -> FakeTarget:
+    def answer(prompt: str) -> str:
+        return "REFUSE" if refuses(prompt) else "UNSAFE" if prompt.startswith("harmful") else "Fine."
+
+    return FakeTarget(lambda prompt, _: said(answer(prompt)), name=name)
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    path = tmp_path / "mine.jsonl"
+    rows = [{"prompt": f"{kind} {i}", "expect": expect, "hazard": "O57"}
+            for kind, expect in (("harmful", "refuse"), ("benign", "answer")) for i in range(10)]  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return load_suite(str(path))
+
+
+class Catching(FakeGuard):
+    """Stands in front: blocks the prompts that a function names."""
+
+    def __init__(self, catches: Callable[[str], bool]) -> None:
+        super().__init__("front", word="never")
+        self._catches = catches
+
+    def _verdict(self, text: str):  # type: ignore[no-untyped-def]
+        return FakeGuard(word="block")._verdict("block" if self._catches(text) else "pass")
+
+
+@pytest.fixture
+def made(tmp_path: Path, suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Made]:
+    def run(aligned: Callable[[str], bool] | None, catches: Callable[[str], bool] = lambda text: False) -> Made:
+        monkeypatch.setattr(guards, "load", lambda spec, policy=None: Catching(catches))
+
+        async def trained(what: Aligning, store: Store) -> str:
+            return f"embedded:{what.folder}"
+
+        monkeypatch.setattr(loop, "_aligned", trained)
+
+        def load(spec: str) -> Target:
+            assert spec == "embedded:aligned"
+            assert aligned is not None
+            return model("aligned", aligned)
+
+        what = Aligning("embedded", "dpo", Path("aligned"), load) if aligned else None
+
+        async def start(store: Store) -> Made:
+            base = model("base", lambda prompt: False)
+            return await make_harmless(
+                base, "front", suite, load_policy(), store, judges(), CheckOptions(),
+                out=tmp_path / "report", aligning=what,
+            )  # fmt: skip
+
+        with Store(tmp_path / "evidence.db") as store:
+            return anyio.run(start, store)
+
+    return run
+
+
+def harmful(prompt: str) -> bool:
+    return prompt.startswith("harmful")
+
+
+def test_without_alignment_the_comparison_is_of_the_guard(made: Callable[..., Made]) -> None:
+    found = made(None, harmful)
+    assert found.proof is None
+    assert (found.comparison.before.unsafe.rate, found.comparison.after.unsafe.rate) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("aligned", "catches", "best", "unsafe"),
+    [
+        (harmful, lambda text: False, "alignment alone", 0.0),
+        (lambda p: False, harmful, "the guard alone", 0.0),
+        (lambda p: p == "harmful 1", lambda text: text == "harmful 2", "alignment with the guard", 0.8),
+        (
+            lambda p: True,
+            lambda text: "harmful 1" in text,
+            "the guard alone",
+            0.9,
+        ),  # blanket refusal is no gain
+        (lambda p: not harmful(p), lambda text: not harmful(text), "the model as it is", 1.0),
+    ],
+)
+def test_the_best_combination_is_named_and_compared(
+    made: Callable[..., Made],
+    tmp_path: Path,
+    aligned: Callable[[str], bool],
+    catches: Callable[[str], bool],
+    best: str,
+    unsafe: float,
+) -> None:
+    found = made(aligned, catches)
+    assert found.best.startswith(best)
+    assert found.comparison.after.unsafe.rate == pytest.approx(unsafe)
+    assert found.proof is not None
+    assert [each.target.split(":")[0] for each in found.proof.standings] == [
+        "base",
+        "guarded",
+        "aligned",
+        "guarded",
+    ]
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [
+        "front.html", "front.json", "report.html", "report.json",
+    ]  # fmt: skip
+
+
+def test_a_folder_with_another_model_aligned_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "align.json").write_text(json.dumps({"base": {"target": "hf:other"}, "files": []}))
+    what = Aligning("embedded", "dpo", tmp_path, lambda spec: model("x", harmful))
+    with Store(tmp_path / "evidence.db") as store, pytest.raises(UsageError, match="hf:other aligned"):
+        anyio.run(loop._aligned, what, store)
+
+
+@pytest.mark.parametrize(("files", "spec"), [(["adapter.gguf"], "embedded:"), (["model.safetensors"], "hf:")])
+def test_a_finished_alignment_is_taken_as_it_is(tmp_path: Path, files: list[str], spec: str) -> None:
+    (tmp_path / "align.json").write_text(json.dumps({"base": {"target": "embedded"}, "files": files}))
+    what = Aligning("embedded", "dpo", tmp_path, lambda spec: model("x", harmful))
+    with Store(tmp_path / "evidence.db") as store:
+        assert anyio.run(loop._aligned, what, store) == f"{spec}{tmp_path}"
