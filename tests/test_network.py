@@ -81,7 +81,8 @@ def script(tmp_path: Path) -> str:
 
 
 def loop(target: str) -> list[str]:
-    return [sys.executable, "-m", "harmless", "make", target, "--limit", "4", "--max-tokens", "8", "--align", "none"]
+    options = ["--limit", "4", "--max-tokens", "8", "--align", "none"]
+    return [sys.executable, "-m", "harmless", "make", target, *options]
 
 
 both = pytest.mark.parametrize("watch", ["audit hook", "strace"])

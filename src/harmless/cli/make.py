@@ -44,8 +44,8 @@ def make(
 ) -> None:
     """Make a target harmless and prove it: check, guard, align, check again on the same prompts, report.
 
-    The same command goes on where it was cut off. Where torch is installed, the embedded model is also trained for
-    some minutes, and the report is of the best combination of guard and alignment.
+    The same command goes on where it was cut off. Where torch is installed, the embedded model is also trained
+    for some minutes, and the report is of the best combination of guard and alignment.
 
     Args:
         target: embedded, embedded:FILE.gguf, openai:MODEL, anthropic:MODEL, hf:PATH, scripted:FILE.
