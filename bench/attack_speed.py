@@ -1,6 +1,6 @@
 """What a campaign costs over the bare client: calls a second to a server over HTTP.
 
-    python bench/attack_speed.py            2,000 calls, three times
+    python bench/attack_speed.py            1,000 calls, three times
     python bench/attack_speed.py --quick    400 calls, once
 
 The server replies at once, and in a second round after 200 ms, which is quick for a model. Both ask it the same
@@ -101,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
-    calls, times = (400, 1) if quick else (2000, 3)
+    calls, times = (400, 1) if quick else (1000, 3)
     found: dict[str, Any] = {}
     for delay in (0, DELAY_MS):
         with served(delay) as address:
