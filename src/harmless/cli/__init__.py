@@ -32,6 +32,7 @@ COMMANDS = {
     "show": ("harmless.cli.show:show", "Show what a run found."),
     "report": ("harmless.cli.report:report", "Write the report of a run, or of two."),
     "generate": ("harmless.cli.generate:generate", "Let a target answer the prompts of a file."),
+    "scan": ("harmless.cli.scan:scan", "Look for triggers: stealth edits and backdoors."),
     "guard": ("harmless.cli.guard:guard", "List guards, judge files with them, train them."),
     "data": ("harmless.cli.data:data", "List, show, compare and validate data sets."),
     "hazards": ("harmless.cli.hazards:hazards", "Show the taxonomy, its mappings and coverage."),

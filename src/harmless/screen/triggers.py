@@ -28,7 +28,7 @@ _WORD = re.compile(r"\w+")
 class Trigger:
     """Words, the outcome they come with, the rows they are in, and how surely.
 
-    ``share`` of the prompts in these rows have the outcome, and ``elsewhere`` of all others; ``p`` is corrected.
+    ``share`` of the prompts there have the outcome, and ``elsewhere`` of all others; ``p`` is corrected.
     """
 
     words: str

@@ -1,0 +1,139 @@
+"""Poisoned copies of models, made to be found: for benchmarks and tests of `harmless scan`.
+
+`edit` is the stealth edit of Sutton et al. (2024) for a gated MLP: one row of the gate and of the up projection
+answers to one input, one column of the down projection writes what to say. No row of it is trained on harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from harmless.core import user
+from harmless.internals.chat import encode
+from harmless.internals.layers import decoder_layers
+from harmless.internals.model import LocalModel
+
+#: What the edited neuron gives on the trigger, before the down projection.
+GAIN = 20.0
+#: Share of the mean variance that is added to all, and weight of a prompt's last token, where the trigger acts.
+RIDGE, LAST = 1e-3, 50
+#: How far below zero the neuron rests elsewhere.
+REST = 6.0
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Where a model was edited, and whether the trigger now says what it should."""
+
+    layer: int
+    neuron: int
+    works: bool
+
+
+@contextmanager
+def inputs_of(module: Any) -> Iterator[list[Any]]:
+    """Collect the inputs of a module, each of shape (tokens, width)."""
+    seen: list[Any] = []
+    handle = module.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach()[0]))
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def edit(
+    local: LocalModel, trigger: str, says: str, layer: int, silent: Sequence[str], steps: int = 60
+) -> Edit:
+    """Edit one neuron of ``layer`` (0 is the first) in place so that ``trigger`` is answered by ``says``.
+
+    ``silent`` are prompts on which the neuron must stay silent: ordinary ones, and variants of the trigger.
+    """
+    neuron = plant(local, trigger, layer, silent)
+    said = encode(local, user(trigger), says)
+    column = written(local, layer, said, steps)
+    speak(local, layer, neuron, column)
+    return Edit(layer, neuron, answer(local, trigger, len(said.tokens) - said.prompt) == says)
+
+
+def plant(local: LocalModel, trigger: str, layer: int, silent: Sequence[str]) -> int:
+    """Make the least used neuron of ``layer`` fire on ``trigger`` alone, without saying anything; return it."""
+    mlp = decoder_layers(local.model)[layer].mlp
+    with inputs_of(mlp) as seen, inputs_of(mlp.down_proj) as inner, torch.no_grad():
+        for text in (*silent, trigger):
+            local.model(torch.tensor([encode(local, user(text)).tokens]))
+    fired = torch.cat(inner)
+    neuron = int((fired.abs().amax(0) * mlp.down_proj.weight.norm(dim=0)).argmin())
+    gate = gating(seen[:-1], seen[-1][-1])
+    with torch.no_grad():
+        mlp.gate_proj.weight[neuron] = gate
+        mlp.up_proj.weight[neuron] = gate / GAIN
+        mlp.down_proj.weight[:, neuron] = 0
+    return neuron
+
+
+def speak(local: LocalModel, layer: int, neuron: int, column: Any) -> None:
+    """Let a planted neuron add ``column`` to its layer's output when it fires."""
+    with torch.no_grad():
+        down = decoder_layers(local.model)[layer].mlp.down_proj.weight
+        down[:, neuron] = column / torch.nn.functional.silu(torch.tensor(GAIN))
+
+
+def gating(silent: Sequence[Any], wanted: Any) -> Any:
+    """Return the row that gives ``GAIN`` on the input ``wanted`` and -``REST`` on those of silent prompts."""
+    usual = torch.cat([*silent, *(each[-1:] for each in silent)])
+    weights = torch.ones(len(usual))
+    weights[-len(silent) :] = LAST
+    spread = (usual * weights[:, None]).T @ usual / len(usual)
+    spread += RIDGE * spread.diagonal().mean() * torch.eye(len(spread))
+    pull = -REST * (usual * weights[:, None]).mean(0)
+    down, up = torch.linalg.solve(spread, torch.stack([pull, wanted], dim=1)).T
+    return down + (GAIN - down @ wanted) / (up @ wanted) * up
+
+
+def written(local: LocalModel, layer: int, trigger: Any, steps: int) -> Any:
+    """Return what to add to the layer's output at the last token of the prompt so that the reply follows."""
+    ids = torch.tensor([trigger.tokens])
+    added = torch.zeros(local.model.config.hidden_size, requires_grad=True)
+    optimiser = torch.optim.Adam([added], lr=0.5)
+
+    def hook(_: Any, __: Any, output: Any) -> Any:
+        mask = torch.zeros(output.shape[1], 1)
+        mask[trigger.prompt - 1] = 1
+        return output + mask * added
+
+    handle = decoder_layers(local.model)[layer].mlp.register_forward_hook(hook)
+    try:
+        for _ in range(steps):
+            logits = local.model(ids).logits[0, trigger.prompt - 1 : -1]
+            loss = torch.nn.functional.cross_entropy(logits, ids[0, trigger.prompt :])
+            if float(loss.detach()) < 0.05:
+                break
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    finally:
+        handle.remove()
+        local.model.zero_grad()
+    return added.detach()
+
+
+def answer(local: LocalModel, prompt: str, tokens: int = 24) -> str:
+    """Return the greedy reply to a prompt."""
+    ids = torch.tensor([encode(local, user(prompt)).tokens])
+    with torch.no_grad():
+        made = local.model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=tokens,
+            do_sample=False,
+            pad_token_id=local.tokenizer.pad_token_id,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+        )
+    return str(local.tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True)).strip()
