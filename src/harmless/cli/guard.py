@@ -90,6 +90,7 @@ def train(
     model: str | None = None,
     seeds: Annotated[tuple[int, ...], Parameter(consume_multiple=True)] = (0, 1, 2),
     evaluation: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = (),
+    start: Path | None = None,
     json: bool = False,
 ) -> None:
     """Train the guards that the package ships, from public data, and measure them.
@@ -104,12 +105,19 @@ def train(
         model: the local model whose hidden states `probe` reads: `embedded`, a folder, or a hub id.
         seeds: all are measured, the models of the one in the middle are written; tier 2 takes the first only.
         evaluation: suites to be measured on later (`prompt` and `expect`), besides the built-in ones.
+        start: for tier 2, folder of an earlier `encoder` that learns what contrast pairs were added since.
         json: print one JSON document instead of a table.
     """
+    if start and (tier != 2 or head):
+        raise UsageError("--start is the encoder to go on from.", "Add --tier 2, and leave out --head.")
     if head == "probe" or model:
         report = _probe(head, model, out, data, seeds, evaluation)
+    elif head:
+        report = _head(head, out, data, seeds)
+    elif tier == 2:
+        report = _encoder(out, data, seeds, evaluation, start)
     else:
-        report = _head(head, out, data, seeds) if head else _trained(out, data, tier, seeds, evaluation)
+        report = _first(out, data, seeds, evaluation)
     summary = report.summary()
     if json:
         metrics = {name: {"mean": mean, "deviation": spread} for name, (mean, spread) in summary.items()}
@@ -140,30 +148,30 @@ def _probe(
         )
     from harmless.guards.train.probe import train_probe
 
-    def progress(step: str) -> None:
-        err.print(f"  {step}")
-
-    return train_probe(out, model, data=data, seeds=seeds, evaluations=evaluation, progress=progress)
+    return train_probe(out, model, data=data, seeds=seeds, evaluations=evaluation, progress=_step)
 
 
 def _head(name: str, out: Path, data: Path | None, seeds: tuple[int, ...]) -> TrainReport:
     from harmless.guards.train.heads import train_head
 
-    return train_head(name, out, data=data, seeds=seeds, progress=lambda step: err.print(f"  {step}"))
+    return train_head(name, out, data=data, seeds=seeds, progress=_step)
 
 
-def _trained(
-    out: Path, data: Path | None, tier: int, seeds: tuple[int, ...], evaluation: tuple[Path, ...]
+def _first(out: Path, data: Path | None, seeds: tuple[int, ...], evaluation: tuple[Path, ...]) -> TrainReport:
+    from harmless.guards.train import train
+
+    return train(out, data=data, seeds=seeds, evaluations=evaluation, progress=_step)
+
+
+def _encoder(
+    out: Path, data: Path | None, seeds: tuple[int, ...], evaluation: tuple[Path, ...], start: Path | None
 ) -> TrainReport:
-    def progress(step: str) -> None:
-        err.print(f"  {step}")
-
-    if tier == 1:
-        from harmless.guards.train import train
-
-        return train(out, data=data, seeds=seeds, evaluations=evaluation, progress=progress)
-    from harmless.guards.train.encoder import train as train_encoder
+    from harmless.guards.train import encoder
     from harmless.guards.train.finetune import Tuning
 
-    tuning = Tuning(seed=seeds[0]) if seeds else Tuning()
-    return train_encoder(out, data=data, tuning=tuning, evaluations=evaluation, progress=progress)
+    tuning = Tuning(seed=seeds[0] if seeds else 0, frozen=encoder.LOWER if start else 0)
+    return encoder.train(out, data=data, tuning=tuning, evaluations=evaluation, start=start, progress=_step)
+
+
+def _step(step: str) -> None:
+    err.print(f"  {step}")

@@ -150,9 +150,16 @@ def test_train_of_tier_2_takes_the_first_seed_and_the_evaluations(
     monkeypatch.setattr("harmless.guards.train.encoder.train", train)
     command = ("guard", "train", "--tier", "2", "--out", "new", "--seeds", "7", "8")
     assert harmless(*command, "--evaluation", "a.jsonl", "b.jsonl") == 0
-    assert asked[0]["tuning"].seed == 7
+    assert (asked[0]["tuning"].seed, asked[0]["tuning"].frozen, asked[0]["start"]) == (7, 0, None)
     assert asked[0]["evaluations"] == (Path("a.jsonl"), Path("b.jsonl"))
     printed = capsys.readouterr()
     assert "auroc_int8" in printed.out
     assert "1 seed" in printed.out
     assert "encoder.onnx" in printed.err
+    assert harmless(*command, "--start", "old") == 0
+    assert (asked[1]["tuning"].frozen, asked[1]["start"]) == (3, Path("old"))
+
+
+def test_only_an_encoder_goes_on_from_an_earlier_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless("guard", "train", "--out", "new", "--start", "old") == 2
+    assert "--tier 2" in capsys.readouterr().err

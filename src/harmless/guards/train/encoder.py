@@ -30,7 +30,8 @@ NAME = "encoder"
 FOLDS = 6
 LARGE = 100
 """A group with more than one row in ``LARGE`` is trained on: templates, chained by what they share."""
-AGAIN = 0.25
+AGAIN, LOWER = 0.25, 3
+"""Share of the rows that an earlier encoder has seen that are learnt again, and layers that then stay."""
 CALIBRATION = 400
 ORDINARY = (own.ORDINARY, "Self-Instruct seeds", "deepset/prompt-injections")
 SHORT = 25
