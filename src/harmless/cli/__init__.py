@@ -28,6 +28,7 @@ COMMANDS = {
     "import": ("harmless.cli.importing:import_", "Import results of other tools, and judge them."),
     "defend": ("harmless.cli.defend:defend", "Compare defences of a target against attacks."),
     "align": ("harmless.cli.align:align", "Train a model to refuse what is harmful and to answer the rest."),
+    "privacy": ("harmless.cli.privacy:privacy", "What a model remembers of its training data."),
     "compare": ("harmless.cli.compare:compare", "Compare two runs of the same plan, prompt by prompt."),
     "runs": ("harmless.cli.runs:runs", "List the runs of the workspace."),
     "show": ("harmless.cli.show:show", "Show what a run found."),
