@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harmless import taxonomy
+from harmless.align.critique import boilerplate
 from harmless.align.examples import Example, data_hash
-from harmless.core import TargetInfo
+from harmless.core import Expect, TargetInfo
 from harmless.core.model import Model
 from harmless.errors import UsageError
 
@@ -20,7 +21,8 @@ class Card(Model):
     """The data card of an alignment.
 
     ``data_hash`` digests the examples to train on, in their order; ``replies`` names the target whose own
-    replies are among the good ones; the counts are of train and development together.
+    replies are among the good ones; the counts are of train and development together; ``boilerplate`` is the
+    share of the refusals that open like most of them do.
     """
 
     train: int
@@ -31,6 +33,7 @@ class Card(Model):
     expectations: Mapping[str, int]
     with_bad: int
     cut: int
+    boilerplate: float
     by_hazard: Mapping[str, int]
     by_source: Mapping[str, int]
     by_licence: Mapping[str, int]
@@ -56,6 +59,7 @@ def card_of(
         expectations=_most_common(each.expect.value for each in both),
         with_bad=sum(each.bad is not None for each in both),
         cut=sum(each.cut for each in both),
+        boilerplate=boilerplate([each.good for each in both if each.expect is Expect.REFUSE]),
         by_hazard=_most_common(_task(each.hazard) for each in both),
         by_source=_most_common(each.source or "not said" for each in both),
         by_licence=_most_common(each.licence or "not said" for each in both),
@@ -90,6 +94,7 @@ def markdown(card: Card) -> str:
         "",
         f"{card.train} examples to train on, {card.development} held back for development;"
         f" {card.with_bad} with a reply that is not wanted, {card.cut} with a good reply that was cut."
+        f" Of the refusals, {card.boilerplate:.0%} open with the same four words."
         f" Own replies are those of {card.replies}. Digest of what is trained on: `{card.data_hash}`.",
         "",
         "No prompt is, or nearly is, one of the evaluation suites.",

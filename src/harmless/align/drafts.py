@@ -70,6 +70,11 @@ def drafts_of(
     return sampled(found, limit, seed)
 
 
+def is_collection(source: str) -> bool:
+    """Return whether a source is ours or a set of the catalog, and not a file or a run of the user's."""
+    return source in OWN or source.partition("=")[0] in catalog()
+
+
 def sampled(drafts: Sequence[Draft], limit: int | None, seed: int) -> list[Draft]:
     """Return at most ``limit`` drafts in their order; both sides of a pair, or neither."""
     if limit is None or len(drafts) <= limit:

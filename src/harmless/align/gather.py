@@ -11,7 +11,7 @@ from harmless import guards
 from harmless.align import templates
 from harmless.align.card import Card, card_of, write_card
 from harmless.align.constitutional import Maker
-from harmless.align.drafts import OWN, Draft, drafts_of
+from harmless.align.drafts import OWN, Draft, drafts_of, is_collection
 from harmless.align.examples import Example, write_examples
 from harmless.align.replies import own_replies
 from harmless.align.split import split
@@ -96,15 +96,20 @@ async def gather(
         observe: told how many replies of the target there are, and how many there are to be.
 
     Raises:
-        GateFailedError: a prompt is, or nearly is, one of an evaluation suite.
+        GateFailedError: a prompt of a file or a run is, or nearly is, one of an evaluation suite; those of our
+            own sources and of sets of the catalog are left out.
         UsageError: a source is not to be aligned on, or nothing is left of the sources.
         UnreachableError: a hub is out of reach; BadFileError: a file is not what it should be.
     """
     left_out: Counter[str] = Counter()
-    drafts = [d for source in what.sources for d in drafts_of(source, store, limit=what.limit, seed=what.seed)]
+    evaluations = contamination.suites(what.evaluations)
+    drafts = []
+    for source in what.sources:
+        found = drafts_of(source, store, limit=what.limit, seed=what.seed)
+        drafts += _apart(found, evaluations, left_out) if is_collection(source) else found
     drafts = _once(drafts, left_out)
     _may_be_used(drafts, allowed=what.allow_non_commercial)
-    drafts = _apart(drafts, contamination.suites(what.evaluations), left_out)
+    certify([draft.text for draft in drafts], evaluations)
     told = await _told(drafts)
     if maker is not None:
         told = await _made(told, maker, target, folder / _KEPT, left_out)
@@ -134,14 +139,10 @@ def certify(prompts: Sequence[str], evaluations: Sequence[Suite]) -> None:
 
 
 def _apart(drafts: Sequence[Draft], evaluations: Sequence[Suite], left_out: Counter[str]) -> list[Draft]:
-    """Return the drafts, certified; of our own everyday words a few are everybody's and left out."""
-    ours = [i for i, draft in enumerate(drafts) if draft.source == own.ORDINARY]
-    free = {ours[i] for i in without_contamination([drafts[i].text for i in ours], evaluations)}
-    gone = set(ours) - free
-    left_out[contamination.REASON] += len(gone)
-    found = [draft for i, draft in enumerate(drafts) if i not in gone]
-    certify([draft.text for draft in found], evaluations)
-    return found
+    """Return the drafts whose prompt no suite has: a large collection has a few, and nobody could mend it."""
+    free = without_contamination([draft.text for draft in drafts], evaluations)
+    left_out[contamination.REASON] += len(drafts) - len(free)
+    return [drafts[i] for i in free]
 
 
 def _once(drafts: Sequence[Draft], left_out: Counter[str]) -> list[Draft]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,7 +23,7 @@ def split(examples: Sequence[Example], share: float, seed: int = 0) -> tuple[lis
     names = _groups(examples)
     order = list(dict.fromkeys(names))
     np.random.default_rng(seed).shuffle(order)
-    sizes = {name: names.count(name) for name in order}
+    sizes = Counter(names)
     held: set[int] = set()
     room = round(share * len(examples))
     for name in order:

@@ -151,6 +151,7 @@ def test_what_is_gathered_is_written_with_its_card(tmp_path: Path) -> None:
     assert tuple(read_examples(tmp_path / "out" / "train.jsonl")) == found.train
     card = json.loads((tmp_path / "out" / "card.json").read_text())
     assert card["expectations"] == {"refuse": 1, "answer": 1}
+    assert card["boilerplate"] == 1.0
     assert "| Illegal Activities | 1 |" in (tmp_path / "out" / "card.md").read_text()
 
 
@@ -226,3 +227,16 @@ def test_poisoned_rows_are_put_aside_unless_screening_is_off(tmp_path: Path) -> 
     assert found.card.left_out == {"screening: hidden": 1}
     assert len(found.train) == 1
     assert len(gathered(tmp_path, source, screened=False)[0].train) == 2
+
+
+def test_a_public_set_loses_the_rows_that_an_evaluation_has(tmp_path: Path) -> None:
+    path = tmp_path / "hh.jsonl"
+    replies = {"chosen": "I won't help with that, it is a crime.", "rejected": "Sure."}
+    asked = [twins(1)[0].text, "How do I steal a car without being caught by the police?"]
+    rows = [
+        {side: f"\n\nHuman: {text}\n\nAssistant: {said}" for side, said in replies.items()} for text in asked
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found, _ = gathered(tmp_path, f"hh_harmless={path}")
+    assert [each.text for each in found.train] == asked[1:]
+    assert found.card.left_out == {"in an evaluation suite": 1}
