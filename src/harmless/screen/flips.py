@@ -11,7 +11,7 @@ from harmless.guards.refusal import refused
 from harmless.screen.verdicts import Kind, Reason
 
 #: A refusal counts where it is this likely, a prompt as harmless where its harm is less likely than that.
-REFUSED, HARMLESS = 0.8, 0.3
+REFUSED, HARMLESS = 0.8, 0.2
 #: A prompt this likely to be harmful is answered by a reply that is this likely to comply, whatever it says.
 HARMFUL, COMPLIES = 0.8, 0.9
 
