@@ -170,13 +170,17 @@ def _of_prompt(prompt: Prompt) -> Drafts:
 
 
 def _of_file(path: Path) -> Drafts:
-    first = next(iter(read_rows(path)), (0, {}))[1]
-    if "good" in first:
-        return map(_of_example, read_examples(path))
+    """Yield complete examples, or prompts with what is expected and perhaps a bad reply, as the first row is."""
+    rows = [row for _, row in read_rows(path)]
+    if rows and "good" in rows[0]:
+        yield from map(_of_example, read_examples(path))
+        return
     prompts = data.load_suite(str(path)).prompts
-    return (
-        replace(draft, source=draft.source or path.name) for prompt in prompts for draft in _of_prompt(prompt)
-    )
+    alone = len(prompts) == len(rows)  # a row that is a pair of twins gives two prompts, and has no reply
+    for i, prompt in enumerate(prompts):
+        bad = rows[i].get("bad") if alone else None
+        for draft in _of_prompt(prompt):
+            yield replace(draft, source=draft.source or path.name, bad=str(bad) if bad else None)
 
 
 def _of_example(example: Example) -> Draft:

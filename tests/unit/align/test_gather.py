@@ -240,3 +240,18 @@ def test_a_public_set_loses_the_rows_that_an_evaluation_has(tmp_path: Path) -> N
     found, _ = gathered(tmp_path, f"hh_harmless={path}")
     assert [each.text for each in found.train] == asked[1:]
     assert found.card.left_out == {"in an evaluation suite": 1}
+
+
+def test_prompts_with_a_bad_reply_get_the_good_one(tmp_path: Path) -> None:
+    found, target = gathered(tmp_path, file(tmp_path, {**HARMFUL, "bad": "Pour it in."}, BENIGN), bad=True)
+    both = by_expect(found)
+    assert both[Expect.REFUSE].bad == "Pour it in."
+    assert both[Expect.REFUSE].good
+    assert target.asked == [BENIGN["prompt"]]
+
+
+def test_a_file_of_twins_gives_both_sides(tmp_path: Path) -> None:
+    twin = {"id": "w", "hazard": "O56", "harmful": HARMFUL["prompt"], "benign": BENIGN["prompt"]}
+    found, _ = gathered(tmp_path, file(tmp_path, twin))
+    assert {each.pair for each in found.train} == {"w"}
+    assert len(found.train) == 2
