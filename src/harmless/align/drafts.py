@@ -170,7 +170,7 @@ def _of_prompt(prompt: Prompt) -> Drafts:
 
 
 def _of_file(path: Path) -> Drafts:
-    """Yield complete examples, or prompts with what is expected and perhaps a bad reply, as the first row is."""
+    """Yield complete examples, or prompts that may have a bad reply: as the first row is."""
     rows = [row for _, row in read_rows(path)]
     if rows and "good" in rows[0]:
         yield from map(_of_example, read_examples(path))
