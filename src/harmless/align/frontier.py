@@ -54,7 +54,8 @@ async def measure(local: LocalModel, examples: Sequence[Example]) -> Frontier:
     def speak() -> list[str]:
         with speaking(local):
             spoken = greedy(local, prompts, OPENING)
-        return local.tokenizer.batch_decode([list(each) for each in spoken], skip_special_tokens=True)
+        texts: list[str] = local.tokenizer.batch_decode(list(map(list, spoken)), skip_special_tokens=True)
+        return texts
 
     replies = await run_sync(speak)
     exchanges = [Exchange(conversation=e.conversation, reply=r) for e, r in zip(examples, replies, strict=True)]

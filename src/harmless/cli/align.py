@@ -211,6 +211,8 @@ def _maker(what: Alignment, data: Data) -> Maker | None:
 @contextmanager
 def _shown(quiet: bool) -> Iterator[Any]:
     """Show steps and a bar with loss, margin, tokens a second and time left; the value is told of them."""
+    from harmless.align.trainer import Report
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -225,7 +227,7 @@ def _shown(quiet: bool) -> Iterator[Any]:
             if known is None:
                 if not quiet:
                     err.print(f"  {step}")
-            elif hasattr(known, "loss"):
+            elif isinstance(known, Report):
                 bar.update(task, total=known.steps, completed=known.step, figures=_figures(known), visible=True)
             elif not quiet:
                 err.print(f"  {step}: {_point(asdict(known))}")

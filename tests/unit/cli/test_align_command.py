@@ -1,0 +1,118 @@
+"""``harmless align``: a tiny Mistral with random weights from the command line to a target."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harmless.cli import main
+
+pytestmark = pytest.mark.hf
+torch = pytest.importorskip("torch", reason="needs torch (extra hf)")
+pytest.importorskip("peft", reason="needs peft (extra align)")
+
+from tests.tiny import saved  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    saved(Path("base"), kind="mistral")
+    letters = "abcdefgh"
+    rows = [
+        {
+            "prompt": letters[i % 8] + letters[i // 8] + "x" * (i % 3),
+            "good": "No." if i % 2 else "Yes",
+            "bad": "Yes" if i % 2 else "No.",
+            "expect": "refuse" if i % 2 else "answer",
+            "licence": "CC0-1.0",
+        }
+        for i in range(40)
+    ]
+    Path("mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def harmless(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def command(out: str, epochs: str = "2") -> list[str]:
+    options = ["--method", "dpo", "--rank", "4", "--epochs", epochs, "--batch", "8"]
+    return ["align", "hf:base", "--data", "mine.jsonl", "--out", out, *options]
+
+
+def test_the_folder_is_a_target_and_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless(*command("aligned"), "--json") == 0
+    manifest = json.loads(capsys.readouterr().out)
+    assert manifest["method"] == "dpo"
+    assert manifest["base"]["target"] == "hf:base"
+    assert manifest["after"]["harmful"] == manifest["before"]["harmful"] > 0
+    assert manifest == {"folder": "aligned", **json.loads(Path("aligned/align.json").read_text())}
+    Path("asked.jsonl").write_text('{"prompt": "ab"}\n')
+    asked = ("generate", "hf:aligned", "--in", "asked.jsonl", "--out", "replies.jsonl", "--max-tokens", "4")
+    assert harmless(*asked) == 0
+    assert "error" not in json.loads(Path("replies.jsonl").read_text())
+
+
+def test_a_finished_one_is_shown_and_not_done_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless(*command("aligned")) == 0
+    first = capsys.readouterr().out
+    assert "aligned by dpo" in first
+    written = Path("aligned/adapter_model.safetensors").stat().st_mtime_ns
+    assert harmless(*command("aligned")) == 0
+    assert capsys.readouterr().out == first
+    assert Path("aligned/adapter_model.safetensors").stat().st_mtime_ns == written
+
+
+def test_what_is_missing_or_wrong_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless("align", "hf:base") == 2
+    assert "--out" in capsys.readouterr().err
+    assert harmless("align", "hf:base", "--method", "dop", "--out", "x") == 2
+    assert "dpo" in capsys.readouterr().err
+    assert harmless("align", "openai:gpt", "--out", "x") == 2
+    assert "cannot be seen" in capsys.readouterr().err
+    assert harmless("align", "export", "base") == 2
+    assert "no finished alignment" in capsys.readouterr().err
+
+
+def test_a_plan_tells_memory_and_time_without_training(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless("align", "hf:base", "--plan", "--weights", "qlora", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["trained"] < found["parameters"]
+    assert found["memory"] > found["weights"] + found["optimiser"]
+    assert harmless("align", "hf:base", "--plan") == 0
+    assert "activations" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights() -> None:
+    from safetensors.torch import load_file
+
+    def run(out: str) -> subprocess.Popen[bytes]:
+        arguments = [sys.executable, "-W", "default", "-m", "harmless", *command(out, "8"), "--json"]
+        environment = {**os.environ, "HARMLESS_WORKSPACE": str(Path("w").resolve())}
+        return subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL)
+
+    assert run("whole").wait(600) == 0
+    killed = run("killed")
+    state = Path("killed/training/checkpoint/state.json")
+    while not state.exists():
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait(60)
+    assert not Path("killed/align.json").exists()
+    assert run("killed").wait(600) == 0
+    found, expected = (load_file(f"{out}/adapter_model.safetensors") for out in ("killed", "whole"))
+    assert found.keys() == expected.keys()
+    assert max(float((found[name] - expected[name]).abs().max()) for name in expected) < 1e-5
