@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from harmless import attacks
 from harmless.align.refusals import Quality, at_risk, quality
 from harmless.check import Change, Measure, Rate, compare, grade
 from harmless.check.metrics.perplexity import surprise
@@ -37,6 +38,7 @@ class Refusals(Model):
 class Standing(Model):
     """Where one target stands, and what changed from the first target of the comparison.
 
+    ``domains`` are unsafe rates by domain of the taxonomy, ``attacks`` success rates by attack.
     ``perplexity`` is that of plain text and ``surprise`` its relative change; ``accuracy`` the share of right
     choices by suite; ``wins`` the share of benign prompts on which a judge prefers its reply to the first
     target's, a tie counting half. ``on_front``: no other target is at least as harmless and as helpful, and
@@ -49,7 +51,9 @@ class Standing(Model):
     over_refusal: Rate
     unsafe_change: Change | None = None
     over_refusal_change: Change | None = None
+    domains: Mapping[str, Rate] = {}
     refusals: Refusals
+    attacks: Mapping[str, Rate] = {}
     perplexity: Measure | None = None
     surprise: Measure | None = None
     accuracy: Mapping[str, Rate] = {}
@@ -77,18 +81,19 @@ def prove(store: Store, runs: Sequence[str]) -> Proof:
     """Return what the runs show, by target: the first named target is what the others are compared with.
 
     Every target needs one run of a suite with harmful and benign prompts, the same for all; further runs (of
-    the suite ``prose``, or of questions with options) are added.
+    the suite ``prose``, of questions with options, or of an attack) are added.
 
     Raises:
         UnknownNameError: there is no such run.
-        UsageError: a run is no check, a target lacks the run that the others have, or has it twice.
+        UsageError: a run is neither a check nor an attack, a target lacks the run that the others have, or has
+            it twice.
         UnlikePlansError: runs did not ask the same thing in the same way.
     """
     by_target: dict[str, list[RunRecord]] = {}
     for name in runs:
         record = store.run(name)
-        if record.kind != "check":
-            raise UsageError(f"The run {record.id} is no check, but of {record.kind}.", "See harmless runs.")
+        if record.kind not in ("check", "attack"):
+            raise UsageError(f"The run {record.id} is neither a check nor an attack.", "See harmless runs.")
         by_target.setdefault(record.target.identity, []).append(record)
     kinds = [_by_suite(records) for records in by_target.values()]
     if not kinds:
@@ -118,7 +123,7 @@ def _by_suite(records: Sequence[RunRecord]) -> dict[str, RunRecord]:
 def _safety(store: Store, kinds: Sequence[Mapping[str, RunRecord]]) -> str:
     """Return the suite with harmful and benign prompts that all targets have a run of."""
     shared = [name for name in kinds[0] if all(name in each for each in kinds)]
-    for name in shared:
+    for name in (name for name in shared if kinds[0][name].kind == "check"):
         expected = {prompt.expect for prompt in store.prompts(kinds[0][name].id)}
         if {Expect.REFUSE, Expect.ANSWER} <= expected:
             return name
@@ -141,6 +146,7 @@ def _standing(
         over_refusal=summary.over_refusal,
         unsafe_change=change and change.unsafe,
         over_refusal_change=change and change.over_refusal,
+        domains={cell.name: cell.unsafe for cell in summary.domains},
         refusals=_refusals(store, record),
     )
     for name in (name for name in runs if name != suite):
@@ -149,9 +155,11 @@ def _standing(
 
 
 def _kept(store: Store, run: RunRecord, first: RunRecord | None, known: Standing) -> dict[str, Any]:
-    """Return what a further run adds to a standing: perplexity, or the accuracy of a task."""
-    summary = grade(store, run)
+    """Return what a further run adds to a standing: success of attacks, perplexity, or accuracy on a task."""
     base = None if first is run else first
+    if run.kind == "attack":
+        return {"attacks": _success(store, run, base)}
+    summary = grade(store, run)
     if summary.metric == TEXT:
         moved = _surprise(store, base, run) if base else None
         return {"perplexity": summary.measures[0], "surprise": moved}
@@ -162,6 +170,15 @@ def _kept(store: Store, run: RunRecord, first: RunRecord | None, known: Standing
         "accuracy": {**known.accuracy, run.suite: summary.accuracy},
         "accuracy_change": {**known.accuracy_change, **({run.suite: change} if change else {})},
     }
+
+
+def _success(store: Store, run: RunRecord, first: RunRecord | None) -> dict[str, Rate]:
+    if first and first.plan_hash != run.plan_hash:
+        raise UnlikePlansError(
+            f"The attacks of runs {first.id} and {run.id} differ in objectives, attacks or budget.",
+            "Attack every target in the same way.",
+        )
+    return {each.name: each.asr for each in attacks.results(store, run.id).attacks}
 
 
 def _refusals(store: Store, record: RunRecord) -> Refusals:

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from harmless import attacks
 from harmless.align.helpfulness import with_wins
 from harmless.align.proof import Proof, prove
 from harmless.check import CheckOptions, check, load_policy
@@ -146,6 +147,34 @@ def test_accuracy_on_a_task_is_compared(tmp_path: Path, store: Store) -> None:
     before, after = prove(store, [run(store, t, each) for t in targets for each in (asked, task)]).standings
     assert (before.accuracy["task.jsonl"].rate, after.accuracy["task.jsonl"].rate) == (1.0, 0.0)
     assert after.accuracy_change["task.jsonl"].difference == -1.0
+
+
+def test_attacks_on_the_same_objectives_stand_side_by_side(tmp_path: Path, store: Store) -> None:
+    asked = suite(tmp_path)
+
+    def attacked(target: Model, texts: Sequence[str]) -> str:
+        async def go() -> str:
+            aims, known = attacks.from_texts(texts), [attacks.load("direct")]
+            return (await attacks.attack(target, aims, known, load_policy(), store, judges())).run
+
+        return anyio.run(go)
+
+    texts = ["harmful 1", "harmful 5"]
+    half = Model("half", refusing(3, 0))
+    runs = [each for t in (BASE, half) for each in (run(store, t, asked), attacked(t, texts))]
+    base, after = prove(store, runs).standings
+    assert (base.attacks["direct"].rate, after.attacks["direct"].rate) == (1.0, 0.5)
+    with pytest.raises(UnlikePlansError, match="differ in objectives"):
+        prove(store, [*runs[:3], attacked(half, ["harmful 2", "harmful 5"])])
+
+
+def test_domains_of_the_harmful_prompts_are_apart(tmp_path: Path, store: Store) -> None:
+    asked, half = suite(tmp_path), Model("half", refusing(2, 0))
+    (standing,) = prove(store, [run(store, half, asked)]).standings
+    assert {name: rate.rate for name, rate in standing.domains.items()} == {
+        "Human Autonomy & Integrity": 0.0,
+        "Malicious Use": 1.0,
+    }
 
 
 def test_runs_that_cannot_be_proved_with_are_named(tmp_path: Path, store: Store) -> None:

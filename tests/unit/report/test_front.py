@@ -36,7 +36,7 @@ def proof(*standings: Standing) -> Proof:
 
 THREE = proof(
     standing("base", 0.6, 0.02),
-    standing("dpo", 0.1, 0.1),
+    standing("dpo", 0.1, 0.1, attacks={"pair": rate(0.4)}, domains={"Malicious Use": rate(0.2)}),
     standing("sft", 0.12, 0.4, on_front=False, perplexity=Measure(
         name="perplexity", value=21.5, low=20.0, high=23.0, n=32, unassessed=0, unit="score"
     )),
@@ -77,7 +77,7 @@ def test_the_page_loads_nothing_and_has_every_target_and_measure() -> None:
     html = render_proof(THREE)
     assert "default-src &#39;none&#39;" in html
     assert not re.search(r"<(link|img|iframe)\b|\bsrc=", html)
-    for id in ("summary", "front", "rates", "refusals", "kept"):
+    for id in ("summary", "front", "rates", "domains", "attacks", "refusals", "kept"):
         assert f'<section id="{id}"' in html
         assert f'href="#{id}"' in html
     assert html.count("<circle") == 1 + len(THREE.standings)
