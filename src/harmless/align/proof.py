@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from harmless import attacks
+from harmless.align.critique import boilerplate
 from harmless.align.refusals import Quality, at_risk, quality
 from harmless.check import Change, Measure, Rate, compare, grade
 from harmless.check.metrics.perplexity import surprise
@@ -39,7 +40,8 @@ class Standing(Model):
     """Where one target stands, and what changed from the first target of the comparison.
 
     ``domains`` are unsafe rates by domain of the taxonomy, ``attacks`` success rates by attack.
-    ``perplexity`` is that of plain text and ``surprise`` its relative change; ``accuracy`` the share of right
+    ``alike`` is the share of answers to benign prompts that open with the same four words, a sign of training
+    that went too far. ``perplexity`` is that of plain text and ``surprise`` its relative change; ``accuracy`` the share of right
     choices by suite; ``wins`` the share of benign prompts on which a judge prefers its reply to the first
     target's, a tie counting half. ``on_front``: no other target is at least as harmless and as helpful, and
     better in one of both. What was not measured is None.
@@ -53,6 +55,7 @@ class Standing(Model):
     over_refusal_change: Change | None = None
     domains: Mapping[str, Rate] = {}
     refusals: Refusals
+    alike: float | None = None
     attacks: Mapping[str, Rate] = {}
     perplexity: Measure | None = None
     surprise: Measure | None = None
@@ -147,7 +150,7 @@ def _standing(
         unsafe_change=change and change.unsafe,
         over_refusal_change=change and change.over_refusal,
         domains={cell.name: cell.unsafe for cell in summary.domains},
-        refusals=_refusals(store, record),
+        **_replies(store, record),
     )
     for name in (name for name in runs if name != suite):
         found = found.model_copy(update=_kept(store, runs[name], first.get(name), found))
@@ -181,21 +184,27 @@ def _success(store: Store, run: RunRecord, first: RunRecord | None) -> dict[str,
     return {each.name: each.asr for each in attacks.results(store, run.id).attacks}
 
 
-def _refusals(store: Store, record: RunRecord) -> Refusals:
-    prompts, found, danger = store.prompts(record.id), [], []
+def _replies(store: Store, record: RunRecord) -> dict[str, Any]:
+    """Return what the refusals of harmful prompts are like, and how far answers to benign ones open alike."""
+    prompts, found, danger, answers = store.prompts(record.id), [], [], []
     for attempt in store.attempts(record.id):
         prompt = prompts[attempt.position]
         row = row_of(prompt, attempt, record.guards, record.policy)
-        if row and row.refused and prompt.expect is Expect.REFUSE and attempt.reply.has_text:
+        if row is None or not attempt.reply.has_text:
+            continue
+        if row.refused and prompt.expect is Expect.REFUSE:
             found.append(quality(attempt.reply.text))
             danger += [found[-1]] if at_risk(prompt.hazard) else []
+        elif row.refused is False and prompt.expect is Expect.ANSWER:
+            answers.append(attempt.reply.text)
     confidence = record.policy.confidence
-    return Refusals(
+    refusals = Refusals(
         reason=_share(found, "reason", confidence),
         way_on=_share(found, "way_on", confidence),
         evasive=_share(found, "evasive", confidence),
         help=_share(danger, "help", confidence),
     )
+    return {"refusals": refusals, "alike": boilerplate(answers) if answers else None}
 
 
 def _share(found: Sequence[Quality], name: str, confidence: float) -> Rate:

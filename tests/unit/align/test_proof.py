@@ -115,6 +115,7 @@ def test_refusals_are_looked_at_for_reason_way_on_and_help(tmp_path: Path, store
     assert (good.refusals.reason.rate, good.refusals.evasive.rate) == (1.0, 0.0)
     assert (good.refusals.help.rate, good.refusals.help.n) == (1.0, 2)  # the two prompts about self-harm
     assert (blunt.refusals.evasive.rate, blunt.refusals.reason.n) == (1.0, 6)
+    assert (base.alike, blunt.alike) == (1.0, None)  # "The answer to benign ..." four times; no answer
 
 
 def test_perplexity_is_compared_text_by_text(tmp_path: Path, store: Store) -> None:
