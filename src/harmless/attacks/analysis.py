@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harmless.attacks.failures import failures
+from harmless.attacks.failures import failures, run_of
 from harmless.attacks.modes import Mode, modes
 from harmless.attacks.payoff import Payoff, payoff
 from harmless.core.model import Model
@@ -53,7 +53,7 @@ def analyse(store: Store, run: str, encoder: Encoder) -> Analysis:
         UsageError: the run is neither a check nor an attack.
         MissingExtraError: scikit-learn is not installed.
     """
-    record = store.run(run)
+    record = run_of(store, run)
     found = failures(store, record.id)
     alike, kinds = modes(found, encoder)
     return Analysis(

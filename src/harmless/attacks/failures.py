@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from harmless.attacks.calls import calls_of, is_success, target_calls
 from harmless.check.observed import row_of
@@ -48,13 +48,25 @@ def failures(store: Store, run: str) -> list[Failure]:
         UnknownNameError: there is no such run.
         UsageError: the run is neither a check nor an attack.
     """
-    record = store.run(run)
-    readers = {"attack": _of_attack, "check": _of_check}
-    if record.kind not in readers:
+    record = run_of(store, run)
+    return sorted(_READERS[record.kind](store, record), key=lambda each: (-each.score, each.attempt))
+
+
+def run_of(store: Store, name: str) -> RunRecord:
+    """Return the check or attack of that name; ``latest`` is the newest one.
+
+    Raises:
+        UnknownNameError: there is no such run.
+        UsageError: it is of another kind.
+    """
+    if name == "latest":
+        name = next((each.id for each in store.runs() if each.kind in _READERS), name)
+    record = store.run(name)
+    if record.kind not in _READERS:
         raise UsageError(
             f"The run {record.id} is neither a check nor an attack, but: {record.kind}.", "See harmless runs."
         )
-    return sorted(readers[record.kind](store, record), key=lambda each: (-each.score, each.attempt))
+    return record
 
 
 def _of_attack(store: Store, record: RunRecord) -> Iterator[Failure]:
@@ -89,3 +101,9 @@ def _of_check(store: Store, record: RunRecord) -> Iterator[Failure]:
                 reply=attempt.reply.text,
                 score=row.deciding.score or 0.0,
             )
+
+
+_READERS: Mapping[str, Callable[[Store, RunRecord], Iterator[Failure]]] = {
+    "attack": _of_attack,
+    "check": _of_check,
+}

@@ -9,7 +9,7 @@ from typing import Any
 
 from harmless.attacks.barred import Barred
 from harmless.attacks.draft_rules import DraftedRules, as_yaml, draft_rules
-from harmless.attacks.failures import Failure, failures
+from harmless.attacks.failures import Failure, failures, run_of
 from harmless.core import Conversation, Expect, digest
 from harmless.core.model import Model
 from harmless.data.overlap import overlap
@@ -70,7 +70,7 @@ def learn(store: Store, run: str) -> Drafts:
         UsageError: the run is neither a check nor an attack, or nothing failed in it.
         MissingExtraError: the extra ``data`` is not installed.
     """
-    record = store.run(run)
+    record = run_of(store, run)
     found = failures(store, record.id)
     if not found:
         raise UsageError(f"Nothing failed in the run {record.id}.", "There is nothing to learn from it.")

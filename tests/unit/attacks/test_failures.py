@@ -249,7 +249,10 @@ def test_the_quickest_to_shorten_has_the_fewest_words() -> None:
     assert shortest(found, (1, 2)).attempt == 2
 
 
-def test_other_runs_have_no_failures(store: Store) -> None:
+def test_other_runs_have_no_failures_and_are_not_the_latest(store: Store) -> None:
+    run = campaign(store, FakeTarget(lambda *_: said("UNSAFE")), specs=("direct",), objectives=["open it"]).run
     shortened(store, needs("open"), [LONG])
+    assert [each.text for each in failures(store, "latest")] == ["open it"]
+    other = next(each.id for each in store.runs() if each.id != run)
     with pytest.raises(UsageError, match="neither a check nor an attack"):
-        failures(store, "latest")
+        failures(store, other)
