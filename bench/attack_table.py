@@ -1,7 +1,7 @@
 """Every family of attacks on the bundled model, hardened, for 50 objectives of 10 hazards, in one run.
 
     python bench/attack_table.py --workspace FOLDER                    the plan of attack_table.yaml
-    python bench/attack_table.py --workspace FOLDER --only direct climb ladder genetic
+    python bench/attack_table.py --workspace FOLDER --only direct climb ladder "pair(9, 1)"
     python bench/attack_table.py --workspace FOLDER --objectives 10 --only direct climb
 
 The target has the self-reminder and the embedded guard before it; the judge is another guard, but shares parts
@@ -61,7 +61,9 @@ async def campaign(plan: dict[str, Any], objectives: list[Prompt], workspace: Pa
     writer = targets.load(plan["attacker"], options) if needed else None
     how = attacks.CampaignOptions(
         sampling=Sampling(max_tokens=plan["reply_tokens"]),
-        attacker_sampling=Sampling(temperature=0.7, top_p=0.9, max_tokens=plan["attacker_tokens"]),
+        attacker_sampling=Sampling(
+            temperature=plan["attacker_temperature"], top_p=0.9, max_tokens=plan["attacker_tokens"]
+        ),
     )
     judges = load_judges("judge", policy)
     with harmless.Store(workspace / "evidence.db") as store:

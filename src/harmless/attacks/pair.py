@@ -23,7 +23,8 @@ class _Stream:
 class Pair:
     """Streams of prompts, each improved round by round; the strategies take turns over the streams.
 
-    A round in which the attacker's model fails or refuses is lost; it begins anew with the next strategy.
+    A round in which the attacker's model fails or refuses is lost; it begins anew with the next strategy. Each
+    strategy is shown by harmless examples, which the paper does by harmful ones: a small model needs them.
 
     Args:
         streams: lines of attempts.
@@ -59,12 +60,21 @@ class Pair:
     async def _write(self, session: Session, stream: _Stream) -> str | None:
         words = wording("pair")
         if not stream.said:
-            first = words["first"].format(
-                strategy=words["strategies"][stream.strategy], objective=session.objective.text
-            )
-            stream.said.append(first)
+            stream.said.append(words["first"].format(objective=session.objective.text))
+        system = words["system"].format(strategy=words["strategies"][stream.strategy])
         shown = [stream.said[0], *stream.said[1:][-2 * KEEP_LAST :]]
-        return written_prompt(await session.write(talk(words["system"], *shown), note=stream.strategy))
+        told = talk(system, *_shots(stream.strategy), *shown)
+        return written_prompt(await session.write(told, note=stream.strategy))
+
+
+def _shots(strategy: str) -> list[str]:
+    """Return turns with harmless requests and what the strategy makes of them."""
+    words = wording("pair")
+    return [
+        turn
+        for shot in words["shots"][strategy]
+        for turn in (words["first"].format(objective=shot["request"]), f"<prompt>{shot['prompt']}</prompt>")
+    ]
 
 
 def _told(session: Session, tried: Tried) -> str:

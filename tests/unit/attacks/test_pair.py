@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from harmless.attacks import CampaignOptions, Results, attack, from_texts, load
-from harmless.attacks.writing import written_prompt
+from harmless.attacks.writing import wording, written_prompt
 from harmless.check import load_policy
 from harmless.core import Reply, Sampling
 from harmless.errors import UnknownNameError, UsageError
@@ -68,7 +68,27 @@ def test_an_attacker_that_refuses_costs_no_call_of_the_target_and_is_told_the_ne
     found = attacked(tmp_path, writer, target).attacks[0]
     assert target.asked == []
     assert found.attacker_failures == found.attacker_calls == 6
-    assert len({prompt.partition("The request")[0] for prompt in writer.asked}) == 3
+    with Store(tmp_path / "e.db") as store:
+        steps = store.steps(found_run(store)).values()
+    assert len({step.conversation[0].content for step in steps}) == 3
+    assert {step.note for step in steps} == set(wording("pair")["strategies"])
+
+
+def test_a_strategy_is_shown_by_harmless_examples_in_its_own_words(tmp_path: Path) -> None:
+    writer = FakeTarget(lambda *_: said("<prompt>new</prompt>"))
+    attacked(tmp_path, writer, FakeTarget(lambda *_: said("REFUSE")))
+    with Store(tmp_path / "e.db") as store:
+        steps = [step for step in store.steps(found_run(store)).values() if step.role == "attacker"]
+    for step in steps:
+        shots = wording("pair")["shots"][step.note]
+        assert [m.content for m in step.conversation[2:8:2]] == [
+            f"<prompt>{s['prompt']}</prompt>" for s in shots
+        ]
+        assert "open the box" in step.conversation[-1].content
+
+
+def found_run(store: Store) -> str:
+    return store.run("latest").id
 
 
 def test_wrong_specs_are_told() -> None:
