@@ -12,6 +12,7 @@ from harmless.attacks import load, successes
 from harmless.attacks.writing import wording
 from harmless.core import Conversation, Message, Reply, Sampling, user
 from harmless.evidence import Store
+from harmless.targets.models import find
 from tests.doubles import FakeTarget, said
 from tests.tiny import saved
 from tests.unit.attacks.test_campaign import campaign
@@ -73,3 +74,16 @@ def test_a_model_of_torch_goes_on_with_a_reply_that_is_begun(tmp_path: Path) -> 
     assert reply.usage.prompt_tokens == ids.shape[1]
     text = target._tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True)  # type: ignore[attr-defined]
     assert text.startswith(reply.text.strip())
+
+
+@pytest.mark.model
+@pytest.mark.skipif(find() is None, reason="needs the bundled model: harmless models pull")
+def test_the_bundled_model_goes_on_with_a_reply_that_is_begun() -> None:
+    from harmless.attacks.prefill import _own
+    from harmless.targets import load as load_target
+
+    target = load_target("embedded")
+    begun = (*user("Name a fruit."), Message(role="assistant", content="Sure! A yellow fruit is the ban"))
+    reply = anyio.run(target.reply, [begun], Sampling(max_tokens=4))[0]
+    anyio.run(target.aclose)
+    assert _own(begun[-1].content, reply.text).startswith("ana")

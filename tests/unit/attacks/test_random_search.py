@@ -16,6 +16,7 @@ from harmless.attacks.random_search import CHANGED, changed, vocabulary
 from harmless.core import Conversation, Message, Reply, ReplyStatus, Sampling, TargetInfo, user
 from harmless.core.completion import Completion, ModelInput, Token
 from harmless.errors import UnreachableError, UsageError
+from harmless.targets.models import find
 from tests import tiny
 from tests.doubles import FakeTarget, said
 from tests.unit.attacks.sessions import FakeSession, run
@@ -148,3 +149,11 @@ def test_infos_say_what_is_needed() -> None:
     info = load("random_search").info
     assert (info.access, info.calls, info.family) == ("log-probabilities", 10, "log-probabilities")
     assert isinstance(Scoring().info, TargetInfo)
+
+
+@pytest.mark.model
+@pytest.mark.skipif(find() is None, reason="needs the bundled model: harmless models pull")
+def test_the_bundled_model_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random_search, "TOGETHER", 3)
+    session = run(load("random_search(embedded, 1, 3)"), FakeSession(lambda _: "no", calls=1))
+    assert -60 < float(session.notes[0].split()[2].strip(",")) < 0
