@@ -30,8 +30,9 @@ from harmless.core import Guard, Policy, Prompt, Reply, Sampling, Target, digest
 from harmless.errors import UnreachableError, UsageError
 from harmless.evidence import Attempt, RunRecord, Store, now, run_lock
 
-#: How the model that writes for the attacker is sampled, after PAIR (Chao et al. 2023).
-ATTACKER_SAMPLING = Sampling(temperature=1.0, top_p=0.9, max_tokens=200)
+#: How the model that writes for the attacker is sampled: as in PAIR (Chao et al. 2023) but for the temperature,
+#: there 1.0, at which small models lose the thread.
+ATTACKER_SAMPLING = Sampling(temperature=0.7, top_p=0.9, max_tokens=200)
 
 
 @dataclass(frozen=True, slots=True)
