@@ -39,8 +39,8 @@ class Refusals(Model):
 class Standing(Model):
     """Where one target stands, and what changed from the first target of the comparison.
 
-    ``domains`` are unsafe rates by domain of the taxonomy, ``attacks`` success rates by attack. ``alike`` is the
-    share of answers to benign prompts that open with the same four words, a sign of training that went too far.
+    ``domains`` are unsafe rates by domain of the taxonomy, ``attacks`` success rates by attack. ``alike`` is
+    the share of answers to benign prompts that open with the same four words, a sign of too much training.
     ``perplexity`` is that of plain text and ``surprise`` its relative change; ``accuracy`` the share of right
     choices by suite; ``wins`` the share of benign prompts on which a judge prefers its reply to the first
     target's, a tie counting half. ``on_front``: no other target is at least as harmless and as helpful, and
