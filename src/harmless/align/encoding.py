@@ -12,6 +12,9 @@ from harmless.errors import UsageError
 from harmless.internals.chat import encode
 from harmless.internals.model import LocalModel
 
+#: One of so many good replies is learned whole where the others are learned up to their opening.
+WHOLE = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -31,8 +34,8 @@ def encoded(local: LocalModel, examples: Sequence[Example], tuning: Tuning) -> E
     trees: list[Tree] = []
     kept: list[Example] = []
     left_out: dict[str, int] = {}
-    for example in examples:
-        tree = _tree(local, example, tuning)
+    for number, example in enumerate(examples):
+        tree = _tree(local, example, tuning, whole=number % WHOLE == 0)
         if isinstance(tree, str):
             left_out[tree] = left_out.get(tree, 0) + 1
         else:
@@ -51,7 +54,7 @@ def encoded(local: LocalModel, examples: Sequence[Example], tuning: Tuning) -> E
     return Encoded(tuple(trees), tuple(kept), left_out)
 
 
-def _tree(local: LocalModel, example: Example, tuning: Tuning) -> Tree | str:
+def _tree(local: LocalModel, example: Example, tuning: Tuning, *, whole: bool) -> Tree | str:
     if tuning.pairs and example.bad is None:
         return "no bad reply"
     try:
@@ -62,7 +65,8 @@ def _tree(local: LocalModel, example: Example, tuning: Tuning) -> Tree | str:
         return "the chat template refuses the conversation"
     if len(good[0]) > tuning.longest:
         return f"the prompt has more than {tuning.longest} tokens"
-    return Tree(good[0], (good[1], *((bad[: tuning.decision],) if bad else ())))
+    said = good[1] if whole else good[1][: tuning.opening]
+    return Tree(good[0], (said, *((bad[: tuning.decision],) if bad else ())))
 
 
 def _parts(local: LocalModel, example: Example, reply: str) -> tuple[Tokens, Tokens]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from harmless.align.settings import Tuning
-from harmless.errors import MissingExtraError, UsageError
+from harmless.errors import MissingExtraError
 from harmless.internals.layers import decoder_layers
 from harmless.internals.model import LocalModel
 
@@ -23,7 +23,6 @@ def trainable(local: LocalModel, tuning: Tuning) -> LocalModel:
 
     Raises:
         MissingExtraError: peft is not installed.
-        UsageError: ``first_layer`` leaves no layer.
     """
     import torch
 
@@ -42,7 +41,7 @@ def trainable(local: LocalModel, tuning: Tuning) -> LocalModel:
     config = peft.LoraConfig(
         r=tuning.rank,
         lora_alpha=tuning.alpha,
-        target_modules=_targets(local, tuning.first_layer),
+        target_modules=_targets(local, tuning),
         task_type="CAUSAL_LM",
     )
     return replace(local, model=peft.get_peft_model(model, config))
@@ -70,18 +69,18 @@ def speaking(local: LocalModel) -> Iterator[None]:
         local.model.train(was)
 
 
-def _targets(local: LocalModel, first_layer: int | None) -> str | list[str]:
+def first_trained(local: LocalModel, tuning: Tuning) -> int:
+    """Return the number of the first layer that gets an adapter; 0 where all are trained."""
+    return 0 if tuning.weights == "full" else int(tuning.frozen * len(decoder_layers(local.model)))
+
+
+def _targets(local: LocalModel, tuning: Tuning) -> str | list[str]:
     """Return which modules get an adapter, by name."""
     import torch
 
-    if first_layer is None:
+    first = first_trained(local, tuning)
+    if not first:
         return TARGETS
-    layers = decoder_layers(local.model)
-    if first_layer >= len(layers):
-        raise UsageError(
-            f"The model has {len(layers)} layers, so none is left from layer {first_layer} on.",
-            f"Give --first-layer below {len(layers)}.",
-        )
-    upper = {id(module) for layer in layers[first_layer:] for module in layer.modules()}
+    upper = {id(module) for layer in decoder_layers(local.model)[first:] for module in layer.modules()}
     modules = local.model.named_modules()
     return [name for name, each in modules if isinstance(each, torch.nn.Linear) and id(each) in upper]

@@ -19,29 +19,17 @@ def room(local: LocalModel) -> int:
     return ROOM[not local.device.startswith("cpu")]
 
 
-def log_probabilities(local: LocalModel, batch: Pack) -> Any:
-    """Return the log-probability of each reply token of a pack, float32, with gradient where it is on."""
-    import torch
+def log_probabilities(local: LocalModel, batch: Pack, states: Any = None) -> Any:
+    """Return the log-probability of each reply token of a pack, float32, with gradient where it is on.
 
-    hidden = _hidden(local, batch.tokens, batch.positions, batch.mask)[batch.places]
-    logits = bare(local.model).get_output_embeddings()(hidden).float()
-    return torch.log_softmax(logits, dim=-1).gather(1, batch.targets[:, None])[:, 0]
-
-
-def reference(local: LocalModel, trees: Sequence[Tree], decision: int | None = None) -> list[list[float]]:
-    """Return what the model gives to each reply of each tree, summed over its tokens, in nats.
-
-    ``decision`` limits the sum to so many tokens of each reply.
+    ``states`` are what goes into the first layer in the place of the tokens' embeddings, (1, n, width).
     """
     import torch
 
-    found: list[list[float]] = []
-    with torch.inference_mode():
-        for group in bins([tree.size for tree in trees], room(local)):
-            batch = pack([trees[i] for i in group]).to(local.device)
-            sums = iter(summed(log_probabilities(local, batch), batch, decision).tolist())
-            found += [[next(sums) for _ in trees[i].replies] for i in group]
-    return found
+    inputs = {"input_ids": batch.tokens} if states is None else {"inputs_embeds": states}
+    hidden = _hidden(local, inputs, batch.positions, batch.mask)[batch.places]
+    logits = bare(local.model).get_output_embeddings()(hidden).float()
+    return torch.log_softmax(logits, dim=-1).gather(1, batch.targets[:, None])[:, 0]
 
 
 def summed(values: Any, batch: Pack, decision: int | None = None) -> Any:
@@ -76,7 +64,7 @@ def _spoken(local: LocalModel, prompts: Sequence[Tokens], count: int) -> list[To
     # The one token behind each prompt is not read: its place is where the prompt's own last token speaks.
     batch = pack([Tree(prompt, ((0,),)) for prompt in prompts]).to(local.device)
     cache, head = DynamicCache(), bare(local.model).get_output_embeddings()
-    hidden = _hidden(local, batch.tokens, batch.positions, batch.mask, cache)
+    hidden = _hidden(local, {"input_ids": batch.tokens}, batch.positions, batch.mask, cache)
     mask, at = batch.mask[0, 0][batch.places], batch.positions[0, batch.places]
     hidden, replies, alone = hidden[batch.places], [], torch.eye(len(prompts), dtype=torch.bool)
     for step in range(count):
@@ -84,19 +72,20 @@ def _spoken(local: LocalModel, prompts: Sequence[Tokens], count: int) -> list[To
         if step + 1 == count:
             break
         mask = torch.cat([mask, alone.to(mask.device)], dim=1)
-        hidden = _hidden(local, replies[-1][None], (at + step + 1)[None], mask[None, None], cache)
+        said = {"input_ids": replies[-1][None]}
+        hidden = _hidden(local, said, (at + step + 1)[None], mask[None, None], cache)
     ends = _ends(local)
     rows = torch.stack(replies, dim=1).tolist()
     return [tuple(row[: next((i for i, t in enumerate(row) if t in ends), count)]) for row in rows]
 
 
-def _hidden(local: LocalModel, tokens: Any, positions: Any, mask: Any, cache: Any = None) -> Any:
+def _hidden(local: LocalModel, inputs: dict[str, Any], positions: Any, mask: Any, cache: Any = None) -> Any:
     """Return the last hidden states of a packed sequence, (n, width)."""
     model = decoder(local.model)
     # transformers 5.2x renamed the argument, and warns of the old name.
     name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
     output = model(
-        input_ids=tokens,
+        **inputs,
         position_ids=positions,
         attention_mask=mask,
         use_cache=cache is not None,

@@ -91,11 +91,15 @@ class _Layout:
         return (seen[segment][:, segment]).tril()[None, None]
 
 
-def pack(trees: Sequence[Tree]) -> Pack:
-    """Return trees as one sequence; their prompts may not be empty."""
+def pack(trees: Sequence[Tree], common: int | None = None) -> Pack:
+    """Return trees as one sequence; their prompts may not be empty.
+
+    ``common`` says how many first tokens of all prompts are laid out once; None is as many as can be.
+    """
     import torch
 
-    layout, common = _Layout(), shared([tree.prompt for tree in trees])
+    layout = _Layout()
+    common = shared([tree.prompt for tree in trees]) if common is None else common
     root = layout.add(trees[0].prompt[:common], None, 0)
     places: list[int] = []
     targets: list[int] = []

@@ -103,7 +103,6 @@ def _adapters(model: Any, tuning: Tuning) -> int:
 
     head = model.get_output_embeddings()
     linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
-    share = 1.0
-    if tuning.first_layer:
-        share = 1 - tuning.first_layer / model.config.num_hidden_layers
-    return int(share * sum(tuning.rank * (each.in_features + each.out_features) for each in linear))
+    return int(
+        (1 - tuning.frozen) * sum(tuning.rank * (each.in_features + each.out_features) for each in linear)
+    )

@@ -25,7 +25,7 @@ class Tuning(Model):
         warm_up: share of the steps in which the rate rises.
         batch: examples a step.
         rank, alpha: of the adapters.
-        first_layer: layers below have no adapter; None is none.
+        frozen: share of the layers, from the first on, that get no adapter; on a CPU they run only once.
         beta: how strongly a preference is held to the reference (DPO, KTO), weight of the odds (ORPO), scale
             of the margin (SimPO).
         gamma: margin that SimPO wants.
@@ -33,6 +33,8 @@ class Tuning(Model):
         nll: weight of the good reply's likelihood beside a preference.
         decision: preferences look at so many tokens of both replies, because refusal and compliance part
             in the first ones; None looks at whole replies.
+        opening: three of four good replies are learned up to so many tokens only, since what comes after needs
+            fewer examples than the decision does; None learns all of them whole.
         longest: prompts of more tokens are left out.
         seed: of the order, and of the adapters' first values.
     """
@@ -46,12 +48,13 @@ class Tuning(Model):
     batch: int = Field(16, ge=1)
     rank: int = Field(16, ge=1)
     alpha: int = Field(32, ge=1)
-    first_layer: int | None = Field(None, ge=0)
+    frozen: float = Field(0.0, ge=0, lt=1)
     beta: float = Field(0.1, gt=0)
     gamma: float = 0.5
     smoothing: float = Field(0.0, ge=0, lt=0.5)
     nll: float = Field(0.2, ge=0)
     decision: int | None = Field(None, ge=1)
+    opening: int | None = Field(None, ge=1)
     longest: int = Field(512, ge=1)
     seed: int = 0
 

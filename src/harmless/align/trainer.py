@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from harmless.align.checkpoint import Progress
 from harmless.align.encoding import Encoded
 from harmless.align.examples import Example
 from harmless.align.frontier import Frontier, measure
-from harmless.align.lora import parameters
+from harmless.align.lora import first_trained, parameters
 from harmless.align.objective import objective
-from harmless.align.packing import Pack, bins, pack
+from harmless.align.packing import Pack, Tree, bins, pack, shared
 from harmless.align.settings import Tuning
+from harmless.align.upper import Upper, reference
 from harmless.errors import HarmlessError
 from harmless.internals.model import LocalModel, first_line
 
@@ -114,9 +116,10 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A share of a step's examples, as one pack, with what the reference gives to their replies."""
+    """A share of a step's examples as one pack, what goes into the upper layers, and the reference's sums."""
 
     pack: Pack
+    states: Any
     reference: Any
     share: float
 
@@ -129,7 +132,8 @@ class _Loop:
 
         began = time.monotonic()
         self.training, self.tuning, self.local = training, training.tuning, training.local
-        self.reference = _reference(training)
+        self.upper = _upper(training)
+        self.reference = _reference(training, self.upper)
         self.local.model.train()
         weights = list(parameters(self.local).values())
         self.optimiser = torch.optim.AdamW(weights, lr=self.tuning.peak, betas=(0.9, 0.98), weight_decay=0.0)
@@ -198,10 +202,12 @@ class _Loop:
         chosen = [int(orders[place // len(trees)][place % len(trees)]) for place in places]
         chosen.sort(key=lambda i: trees[i].size)
         parts = []
-        for group in bins([trees[i].size for i in chosen], network.room(self.local)):
+        common = self.upper.common if self.upper else shared([trees[i].prompt for i in chosen])
+        for group in bins([trees[i].size - common for i in chosen], network.room(self.local)):
             these = [chosen[i] for i in group]
             known = None if self.reference is None else torch.tensor(self.reference[these], device=device)
-            parts.append(_Part(pack([trees[i] for i in these]).to(device), known, len(these) / size))
+            batch, states = self.upper.packed(these) if self.upper else (_pack(trees, these, device), None)
+            parts.append(_Part(batch, states, known, len(these) / size))
         return parts
 
     def _backward(self, batch: list[_Part]) -> tuple[float, dict[str, float]]:
@@ -209,7 +215,12 @@ class _Loop:
         total, shown = 0.0, dict[str, float]()
         try:
             for part in batch:
-                values = network.log_probabilities(self.local, part.pack)
+                ask = (
+                    self.upper.log_probabilities
+                    if self.upper
+                    else partial(network.log_probabilities, self.local)
+                )
+                values = ask(part.pack, part.states)
                 loss, figures = objective(values, part.pack, part.reference, self.tuning)
                 (loss * part.share).backward()
                 total += float(loss.detach()) * part.share
@@ -222,14 +233,26 @@ class _Loop:
         return total, shown
 
 
-def _reference(training: Training) -> NDArray[np.float32] | None:
+def _upper(training: Training) -> Upper | None:
+    """Return the layers that are trained, where those below them need not run again and the memory is ample."""
+    first = first_trained(training.local, training.tuning)
+    if not first or not training.local.device.startswith("cpu"):
+        return None
+    return Upper(training.local, training.data.trees, first)
+
+
+def _pack(trees: Sequence[Tree], chosen: Sequence[int], device: str) -> Pack:
+    return pack([trees[i] for i in chosen]).to(device)
+
+
+def _reference(training: Training, upper: Upper | None) -> NDArray[np.float32] | None:
     """Return what the model gave to every reply before training, (examples, replies), kept in a file."""
     if not training.tuning.reference:
         return None
     path = training.folder / f"reference-{training.key[:16]}.npy"
     if path.is_file():
         return np.asarray(np.load(path), np.float32)
-    found = network.reference(training.local, training.data.trees, training.tuning.decision)
+    found = reference(training.local, training.data.trees, training.tuning.decision, upper)
     part = path.with_name(f".{path.name}")
     np.save(part, np.asarray(found, np.float32))
     part.replace(path)

@@ -49,14 +49,18 @@ class Training:
     """Examples a step."""
     rank: int | None = None
     """Rank of the adapters."""
-    first_layer: int | None = None
-    """Put adapters on this layer and those above it only: faster, and less is changed."""
+    frozen: float | None = None
+    """Share of the layers, from the first on, that stay as they are, such as 0.6: faster."""
     beta: float | None = None
     """How strongly a preference is held to the model before."""
     nll: float | None = None
     """Weight of the good reply's likelihood beside a preference."""
     smoothing: float | None = None
     """Share of preferences that may be the wrong way round (dpo)."""
+    opening: int | None = None
+    """Learn three of four good replies up to so many tokens only: faster, and the decision falls there."""
+    decision: int | None = None
+    """Look at so many tokens of both replies of a preference."""
     longest: int | None = None
     """Leave out prompts of more tokens."""
     seed: int = 0

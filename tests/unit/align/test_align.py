@@ -20,7 +20,7 @@ pytestmark = pytest.mark.hf
 torch = pytest.importorskip("torch", reason="needs torch (extra hf)")
 pytest.importorskip("peft", reason="needs peft (extra align)")
 
-from harmless.align import checkpoint, network  # noqa: E402
+from harmless.align import checkpoint, network, upper  # noqa: E402
 from harmless.align.encoding import encoded  # noqa: E402
 from harmless.align.lora import parameters, trainable  # noqa: E402
 from harmless.align.run import Alignment, align, opened, read_manifest  # noqa: E402
@@ -74,15 +74,25 @@ def trained(what: Training) -> tuple[list[Report], np.ndarray[Any, Any]]:
 @pytest.mark.parametrize("name", sorted({each.settings["loss"] for each in methods().values()}))
 def test_every_loss_falls_and_prefers_the_good_reply(name: str, folder: Path, tmp_path: Path) -> None:
     what = training(folder, tmp_path, **method(name).settings, epochs=10)
-    first = network.reference(what.local, what.data.trees)
+    first = upper.reference(what.local, what.data.trees)
     reports, _ = trained(what)
-    last = network.reference(what.local, what.data.trees)
+    last = upper.reference(what.local, what.data.trees)
     assert reports[-1].loss < reports[0].loss
     gains = [b[0] - a[0] for a, b in zip(first, last, strict=True)]
     assert np.mean(gains) > 0
     if name != "sft":
         margins = [(b[0] - b[1]) - (a[0] - a[1]) for a, b in zip(first, last, strict=True)]
         assert np.mean(margins) > 0
+
+
+def test_upper_layers_are_trained_alone_as_they_are_in_the_whole_model(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"loss": "dpo", "frozen": 0.5, "rate": 1e-3}
+    _, found = trained(training(folder, tmp_path / "alone", **changes))
+    monkeypatch.setattr("harmless.align.trainer._upper", lambda training: None)
+    _, expected = trained(training(folder, tmp_path / "whole", **changes))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["lora", "full"])
@@ -152,11 +162,9 @@ def test_minutes_limit_the_steps(folder: Path, tmp_path: Path) -> None:
     assert 1 <= len(reports) < 1000
 
 
-def test_only_layers_from_the_first_on_are_trained(folder: Path) -> None:
-    local = trainable(load(str(folder), "cpu"), Tuning(first_layer=1))
+def test_layers_that_are_frozen_get_no_adapter(folder: Path) -> None:
+    local = trainable(load(str(folder), "cpu"), Tuning(frozen=0.5))
     assert {name.split(".layers.")[1][0] for name in parameters(local)} == {"1"}
-    with pytest.raises(UsageError, match="2 layers"):
-        trainable(load(str(folder), "cpu"), Tuning(first_layer=2))
 
 
 def test_align_leaves_a_folder_that_is_a_target(folder: Path, tmp_path: Path) -> None:

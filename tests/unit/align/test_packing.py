@@ -24,8 +24,9 @@ def test_bins_keep_the_order_and_their_room() -> None:
 torch = pytest.importorskip("torch", reason="needs torch (extra hf)")
 pytest.importorskip("transformers", reason="needs transformers (extra hf)")
 
-from harmless.align.network import greedy, log_probabilities, reference, summed  # noqa: E402
+from harmless.align.network import greedy, log_probabilities, summed  # noqa: E402
 from harmless.align.packing import pack  # noqa: E402
+from harmless.align.upper import Upper, reference  # noqa: E402
 from harmless.internals.model import LocalModel, load  # noqa: E402
 from tests.tiny import saved  # noqa: E402
 
@@ -64,6 +65,13 @@ def test_the_reference_sums_over_a_reply_or_over_its_first_tokens(local: LocalMo
             values = alone(local, tree.prompt, reply)
             assert total == pytest.approx(sum(values), abs=1e-4)
             assert begin == pytest.approx(values[0], abs=1e-4)
+
+
+def test_upper_layers_alone_give_what_the_whole_model_gives(local: LocalModel) -> None:
+    upper = Upper(local, TREES, 1)
+    assert reference(local, TREES, upper=upper) == [
+        pytest.approx(sums, abs=1e-4) for sums in reference(local, TREES)
+    ]
 
 
 def test_gradients_of_a_pack_are_those_of_separate_sequences(local: LocalModel) -> None:
