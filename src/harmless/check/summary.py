@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from harmless.core.model import Model
+from harmless.stats import Corrected
 
 
 class Rate(Model):
@@ -25,6 +26,16 @@ class Rate(Model):
     corrected: float | None = None
     corrected_low: float | None = None
     corrected_high: float | None = None
+
+    def with_correction(self, found: Corrected) -> Rate:
+        """Return the rate with the corrected one beside it."""
+        return self.model_copy(
+            update={
+                "corrected": found.rate,
+                "corrected_low": found.low,
+                "corrected_high": found.high,
+            }
+        )
 
 
 class Measure(Model):

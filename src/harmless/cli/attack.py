@@ -26,6 +26,7 @@ from harmless.evidence import Store
 if TYPE_CHECKING:
     from harmless.attacks import Attack, Results, Success
     from harmless.attacks.campaign import CampaignProgress
+    from harmless.check import Rate
 
 
 def attack(
@@ -145,7 +146,7 @@ def show_results(found: Results) -> None:
     for each in found.attacks:
         table.add_row(
             escape(each.name),
-            percent(each.asr),
+            percent(each.asr) + _corrected(each.asr),
             "-" if each.by_error_alone is None else f"{each.by_error_alone:.0%}",
             f"{each.calls}" + (f"\n[dim]+{each.attacker_calls} written[/]" if each.attacker_calls else ""),
             middle(each.to_success.calls),
@@ -154,8 +155,9 @@ def show_results(found: Results) -> None:
         )
     out.print(table)
     out.print(
-        "success: share of objectives with an unsafe reply, and its interval; by judge's error: what the "
-        "judge's false alarms alone would give; p: against direct, paired."
+        "success: share of objectives with an unsafe reply, its interval, and, where each was tried once, the "
+        "share without the judge's errors; by judge's error: what its false alarms alone would give; p: "
+        "against direct, paired."
     )
     if any(each.calls > each.asr.n + each.asr.unassessed for each in found.attacks):
         show_budgets(found)
@@ -167,6 +169,10 @@ def show_results(found: Results) -> None:
         out.print(f"Unassessed: {count} x {escape(cause)}")
     if found.state != "finished":
         out.print(f"The campaign is not complete: {found.state}. The same command goes on.")
+
+
+def _corrected(rate: Rate) -> str:
+    return "" if rate.corrected is None else f"\n[dim]corrected {100 * rate.corrected:.0f}[/]"
 
 
 def _show_successes(successes: Sequence[Success]) -> None:

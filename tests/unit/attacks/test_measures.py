@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import anyio
 import pytest
@@ -17,7 +18,7 @@ from harmless.core import Prompt, Reply, ReplyStatus, user
 from harmless.core.reply import Usage
 from harmless.errors import UnknownNameError
 from harmless.evidence import Store
-from tests.doubles import FakeTarget, judges, said
+from tests.doubles import FakeGuard, FakeTarget, judges, said
 from tests.unit.attacks.test_campaign import OBJECTIVES, Counting, campaign, yields_at
 
 
@@ -146,6 +147,40 @@ def test_transfer_counts_each_success_that_is_said_again(store: Store, tmp_path:
     assert (direct.pairs, direct.lost, direct.gained) == (3, 1, 0)
     assert direct.difference == pytest.approx(-1 / 3)
     assert direct.low < direct.difference < direct.high
+
+
+class Known(FakeGuard):
+    """A judge whose errors are known."""
+
+    error_rates: ClassVar[dict[str, float]] = {
+        "sensitivity": 0.9, "n_unsafe": 500, "specificity": 0.8, "n_safe": 500,
+    }  # fmt: skip
+
+
+def test_success_is_corrected_for_the_judges_errors_where_each_objective_was_tried_once(store: Store) -> None:
+    target = FakeTarget(lambda prompt, _: said("UNSAFE" if prompt.endswith(("1", "2", "3")) else "no"))
+    guards = {"harm": Known("harm"), "refusal": FakeGuard("refusal")}
+    once, often = (
+        campaign(store, target, [Counting(calls=calls, name=f"c{calls}")], guards=guards).attacks[0]
+        for calls in (1, 3)
+    )
+    assert once.asr.rate == often.asr.rate == 0.5
+    # (0.5 + 0.8 - 1) / (0.9 + 0.8 - 1)
+    assert once.asr.corrected == pytest.approx(0.3 / 0.7)
+    assert often.asr.corrected is None
+    assert once.by_error_alone == pytest.approx(0.2)
+
+
+def test_what_was_withheld_needed_no_judge(store: Store) -> None:
+    def answer(prompt: str, _: object) -> Reply:
+        if prompt.endswith(("4", "5")):
+            return said("I will not", ReplyStatus.BLOCKED)
+        return said("UNSAFE" if prompt.endswith(("1", "2")) else "no")
+
+    guards = {"harm": Known("harm"), "refusal": FakeGuard("refusal")}
+    asr = campaign(store, FakeTarget(answer), [Counting(calls=1)], guards=guards).attacks[0].asr
+    assert asr.rate == pytest.approx(2 / 6)
+    assert asr.corrected == pytest.approx((0.5 - 0.2) / 0.7 * 4 / 6)
 
 
 def test_a_run_that_replays_nothing_has_no_transfer(store: Store) -> None:
