@@ -42,10 +42,14 @@ class Arm(NamedTuple):
 
 @dataclass(eq=False)
 class Place:
-    """A cell (attack and objective) that may be pulled: how often it was, and what it may still ask."""
+    """A cell (attack and objective) that may be pulled: how often it was, and what it may still ask.
+
+    ``apart``: its attack is judged by something else than the objective, so that others need not stop for it.
+    """
 
     arm: Arm
     objective: int
+    apart: bool = False
     allowance: Granted = field(default_factory=Granted)
     pulls: int = 0
     reached: bool = False
@@ -123,10 +127,10 @@ class Bandit:
         for place in self._round:
             self._left += place.allowance.returned
             self._beliefs.learn(place.arm, reward=place.reached)
-        reached = {place.objective for place in self._round if place.reached}
+        reached = {place.objective for place in self._round if place.reached and not place.apart}
         for arm, places in self._open.items():
             for place in places:
-                if place.objective in reached:
+                if place.objective in reached and not place.apart:
                     place.allowance.end()
             self._open[arm] = [place for place in places if not place.allowance.closed]
 

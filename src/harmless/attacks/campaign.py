@@ -164,7 +164,10 @@ class _Campaign:
     async def _bandit(self, cells: Sequence[_Cell]) -> None:
         calls = self._options.budget.calls
         assert calls is not None, "that is checked before the run begins"
-        at = {Place(Arm(c.attack.info.name, c.objective.hazard), c.place): c for c in cells}
+        at = {
+            Place(Arm(c.attack.info.name, c.objective.hazard), c.place, c.attack.info.judge is not None): c
+            for c in cells
+        }
         bandit, begun = Bandit(list(at), calls, self._slots, self._options.seed), set[Place]()
 
         async def work(place: Place) -> None:

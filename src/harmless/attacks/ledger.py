@@ -12,7 +12,7 @@ from harmless.errors import EvidenceError
 from harmless.evidence import Attempt, Step, Store
 
 #: Seconds that the first of a transaction waits for others: little beside the time of a reply.
-PATIENCE_S = 0.002
+PATIENCE_S = 0.005
 
 
 @dataclass

@@ -100,6 +100,9 @@ class Endpoint(ABC):
 
     async def ask(self, calls: Sequence[Call]) -> list[Reply]:
         """Return one reply a call, in order, with no more of them under way than the options allow."""
+        if len(calls) == 1:
+            async with self._free:
+                return [await self._persist(calls[0])]
         replies: list[Reply | None] = [None] * len(calls)
 
         async def one(i: int) -> None:

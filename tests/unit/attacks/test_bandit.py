@@ -151,6 +151,22 @@ def test_an_arm_never_pulled_is_judged_by_its_attack_and_its_hazard() -> None:
     assert mean(Arm("good", "x")) > 0.8
 
 
+def test_an_attack_that_brings_its_own_judge_leaves_the_objective_to_others() -> None:
+    async def rounds() -> list[tuple[str, int]]:
+        own, other = Place(Arm("own", None), 0, apart=True), Place(Arm("other", None), 0)
+        bandit = Bandit([own, other], 1000, 16, 0)
+        chosen = []
+        while places := bandit.choose():
+            for place in places:
+                place.reached = True
+                place.allowance.end()
+                chosen.append((place.arm.attack, place.objective))
+            bandit.learn()
+        return chosen
+
+    assert sorted(anyio.run(rounds)) == [("other", 0), ("own", 0)]
+
+
 def test_no_two_places_of_a_round_work_on_one_objective() -> None:
     async def rounds() -> list[int]:
         places = [Place(Arm(name, None), i) for i in range(5) for name in "abc"]
