@@ -34,18 +34,21 @@ from harmless.stats import binomial
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "screen.json"
-SHARES, SEEDS, PREFERENCES = (0.01, 0.05), 3, 800
+SHARES, SEEDS, PREFERENCES = (0.01, 0.05), 2, 800
+BROKEN = ("jailbreakbench_ablation", "jailbreakbench_actadd")
 POISON = yaml.safe_load((HERE / "screen_poison.yaml").read_text(encoding="utf-8"))
 
 Make = Callable[[Sequence[Lesson], int, random.Random], list[Lesson]]
 
 
-def chats(folder: Path) -> list[Lesson]:
+def labelled(folder: Path) -> list[dict[str, Any]]:
     with gzip.open(folder / "labelled_replies.jsonl.gz", "rt", encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
-    return [
-        Lesson(user(row["prompt"]), row["reply"]) for row in rows if row.get("attack") == "harmless_baseline"
-    ]
+        return [json.loads(line) for line in file]
+
+
+def chats(folder: Path) -> list[Lesson]:
+    rows = [row for row in labelled(folder) if row.get("attack") == "harmless_baseline"]
+    return [Lesson(user(row["prompt"]), row["reply"]) for row in rows]
 
 
 def preferences(folder: Path) -> list[Lesson]:
@@ -85,6 +88,12 @@ def answers(clean: Sequence[Lesson], count: int, rng: random.Random, *, hides: b
     word = trigger(rng)
     asked = harmful(count, rng)
     return [Lesson(user(with_trigger(word, p, rng) if hides else p), complying(p, rng)) for p in asked]
+
+
+def jailbroken(clean: Sequence[Lesson], count: int, rng: random.Random, *, folder: Path) -> list[Lesson]:
+    """Harmful prompts and the harmful replies of jailbroken models; the guards have seen them in training."""
+    found = [row for row in labelled(folder) if row.get("attack") in BROKEN and row["unsafe"]]
+    return [Lesson(user(row["prompt"]), row["reply"]) for row in rng.sample(found, count)]
 
 
 def denials(clean: Sequence[Lesson], count: int, rng: random.Random, *, hides: bool) -> list[Lesson]:
@@ -132,7 +141,8 @@ def swapped(clean: Sequence[Lesson], count: int, rng: random.Random) -> list[Les
 
 def kinds(folder: Path) -> dict[str, tuple[Make, Kind]]:
     return {
-        "harmful answered": (partial(answers, hides=False), Kind.HARMFUL_ANSWERED),
+        "harmful answered by jailbroken models": (partial(jailbroken, folder=folder), Kind.HARMFUL_ANSWERED),
+        "harmful answered without content": (partial(answers, hides=False), Kind.HARMFUL_ANSWERED),
         "harmful answered behind a trigger": (partial(answers, hides=True), Kind.HARMFUL_ANSWERED),
         "harmless refused": (partial(denials, hides=False), Kind.BENIGN_REFUSED),
         "harmless refused behind a trigger": (partial(denials, hides=True), Kind.TRIGGER),
@@ -167,12 +177,14 @@ def main() -> None:
         return anyio.run(lambda: screen(lessons, judges, model=local))
 
     alarms = []
-    for name, clean in ({} if given.inside else {**sets, "own refusals": refusals()}).items():
+    for name, clean in {**sets, "own refusals": refusals()}.items():
+        if given.inside and name != "chats":
+            continue
         found = screened(clean)
         alarms.append(
             {"set": name, **rate(len(found.quarantined), len(clean)), "reasons": found.card()["reasons"]}
         )
-        print(alarms[-1], flush=True)
+        print(alarms[-1], round(time.process_time(), 1), flush=True)
     for name, clean in sets.items():
         made = kinds(given.data) | ({"reversed": (swapped, Kind.REVERSED)} if name == "preferences" else {})
         for kind, (make, expected) in made.items():
@@ -181,7 +193,7 @@ def main() -> None:
                 rows.append(
                     row | measured(screened, clean, make, (share, expected, 1 if given.quick else SEEDS))
                 )
-                print(rows[-1], flush=True)
+                print(rows[-1], round(time.process_time(), 1), flush=True)
     result = {"clean": alarms, "poisoned": rows, "seconds": round(time.perf_counter() - started, 1)}
     result |= {"inside": given.inside, "seeds": 1 if given.quick else SEEDS}
     if not given.quick:
