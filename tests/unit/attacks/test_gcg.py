@@ -23,6 +23,7 @@ from harmless.attacks.suffix.frame import Frame, framed  # noqa: E402
 from harmless.attacks.suffix.losses import Losses  # noqa: E402
 from harmless.attacks.suffix.opened import Opened, opened  # noqa: E402
 from harmless.attacks.suffix.search import Search, SearchOptions  # noqa: E402
+from harmless.internals.model import load as load_model  # noqa: E402
 
 AIM, LENGTH = "Sure!", 8
 
@@ -68,6 +69,18 @@ def test_losses_of_many_are_those_of_each_alone(tiny: Opened, frame: Frame) -> N
     rows = [near, [*near[:3], 7, *near[4:]], [9, *near[1:]], [*near[:-1], 5], [4, 5, 6, 7, 8, 9, 10, 11]]
     expected = [plain(tiny, frame, row) for row in rows]
     assert Losses(tiny.local, frame).of(rows, near) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "cached"), [("mistral", True), ("gpt_neox", True), ("mamba", False)])
+def test_losses_of_other_kinds_of_models(tmp_path: Path, kind: str, cached: bool) -> None:
+    local = load_model(str(saved(tmp_path, kind=kind)))
+    frame = framed(local, user("open it"), AIM, LENGTH, None)
+    losses, near = Losses(local, frame), list(frame.start)
+    rows = [[*near[:3], 7, *near[4:]], near]
+    expected = [plain(Opened(local, None), frame, row) for row in rows]
+    assert losses.of(rows, near) == pytest.approx(expected, abs=1e-4)
+    assert losses.slope(near).loss == pytest.approx(expected[1], abs=1e-4)
+    assert bool(losses._head) == cached
 
 
 def test_losses_need_no_cache(tiny: Opened, frame: Frame, monkeypatch: pytest.MonkeyPatch) -> None:

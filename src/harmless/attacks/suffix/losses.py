@@ -46,6 +46,7 @@ class Losses:
         self._tokens = _TOKENS if local.device == "cpu" else _TOKENS_ELSEWHERE
         self._behind = self._ids([*frame.tail, *frame.aim[:-1]])[0]
         self._aim = self._ids(frame.aim)[0]
+        self._longest = len(frame.head) + len(frame.start) + len(self._behind)
         self._head = self._kept(frame.head, [])
 
     def of(self, suffixes: Sequence[Sequence[int]], near: Sequence[int]) -> list[float]:
@@ -105,17 +106,15 @@ class Losses:
         """Return keys and values of ``before`` and of ``ids`` behind it; none if it keeps other things."""
         import torch
         from transformers import DynamicCache
-        from transformers.cache_utils import DynamicLayer
 
         cache = self._cache(before, len(self._frame.head), 1)
         # By its configuration a model may keep other things, such as the states of a recurrent layer.
         cache = DynamicCache(config=self._local.model.config) if cache is None else cache
         with torch.no_grad():
             self._local.model(input_ids=self._ids(ids), **{self._cached: cache, "use_cache": True})
-        layers = cache.layers
-        if not layers or any(type(each) is not DynamicLayer for each in layers):
+        if not cache.layers or any(_forgets(each, self._longest) for each in cache.layers):
             return []
-        return [(each.keys, each.values) for each in layers]
+        return [(each.keys, each.values) for each in cache.layers]
 
     def _cache(self, kept: Layers, tokens: int, rows: int) -> Any:
         """Return a cache that begins with so many of the tokens that are kept, for so many rows."""
@@ -150,3 +149,11 @@ class Losses:
 
 def _shared(one: Sequence[int], other: Sequence[int]) -> int:
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b), len(one))
+
+
+def _forgets(layer: Any, tokens: int) -> bool:
+    """Return whether a layer of a cache keeps something else than the keys and values of so many tokens."""
+    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+    window = isinstance(layer, DynamicSlidingWindowLayer) and tokens < layer.sliding_window
+    return not window and type(layer) is not DynamicLayer
