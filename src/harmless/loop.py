@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harmless import guards, report
 from harmless.align.proof import Proof, Standing, prove
@@ -16,6 +17,9 @@ from harmless.data import Suite
 from harmless.errors import UsageError
 from harmless.evidence import Store
 from harmless.targets.guarded import GuardedTarget
+
+if TYPE_CHECKING:
+    from harmless.align.run import Told
 
 #: Time that the weights are trained for, in minutes: with what goes before it, five on two cores.
 MINUTES = 3.0
@@ -143,6 +147,11 @@ async def _aligned(what: Aligning, store: Store) -> str:
         gathering = Gathering(limit=EXAMPLES, bad=tuning.pairs, reply_tokens=16)
         alignment = Alignment(what.spec, what.method, gathering, tuning, what.folder)
         local = await run_sync(opened, what.spec, tuning)
-        manifest = (await align(alignment, local, store, lambda step, _: what.tell(step))).manifest
-    kind = "embedded" if "adapter.gguf" in manifest["files"] else "hf"
-    return f"{kind}:{what.folder}"
+        manifest = (await align(alignment, local, store, _steps(what.tell))).manifest
+    bundled = what.spec.partition(":")[0] == "embedded" and "adapter.gguf" in manifest["files"]
+    return f"{'embedded' if bundled else 'hf'}:{what.folder}"
+
+
+def _steps(tell: Callable[[str], None]) -> Told:
+    """Return what is told of an alignment: its steps, and not how each of them goes on."""
+    return lambda step, known: None if known else tell(step)

@@ -131,9 +131,16 @@ def test_a_folder_with_another_model_aligned_is_not_taken(tmp_path: Path) -> Non
         anyio.run(loop._aligned, what, store)
 
 
-@pytest.mark.parametrize(("files", "spec"), [(["adapter.gguf"], "embedded:"), (["model.safetensors"], "hf:")])
-def test_a_finished_alignment_is_taken_as_it_is(tmp_path: Path, files: list[str], spec: str) -> None:
-    (tmp_path / "align.json").write_text(json.dumps({"base": {"target": "embedded"}, "files": files}))
-    what = Aligning("embedded", "dpo", tmp_path, lambda spec: model("x", harmful))
+@pytest.mark.parametrize(
+    ("base", "files", "kind"),
+    [
+        ("embedded", ["adapter.gguf"], "embedded"),
+        ("embedded", ["model.safetensors"], "hf"),
+        ("hf:tiny", ["adapter.gguf"], "hf"),  # llama.cpp has no GGUF of its base
+    ],
+)
+def test_a_finished_alignment_is_taken_as_it_is(tmp_path: Path, base: str, files: list[str], kind: str) -> None:
+    (tmp_path / "align.json").write_text(json.dumps({"base": {"target": base}, "files": files}))
+    what = Aligning(base, "dpo", tmp_path, lambda spec: model("x", harmful))
     with Store(tmp_path / "evidence.db") as store:
-        assert anyio.run(loop._aligned, what, store) == f"{spec}{tmp_path}"
+        assert anyio.run(loop._aligned, what, store) == f"{kind}:{tmp_path}"

@@ -69,7 +69,7 @@ def show_proof(proof: Proof) -> None:
     from harmless.report.front import finding
 
     table = Table(title=f"Helpful against harmless on {escape(proof.suite)}", title_justify="left")
-    table.add_column("target")
+    table.add_column("target", overflow="fold")
     shown = [name for name in ("wins", "perplexity") if any(getattr(e, name) for e in proof.standings)]
     for column in ("unsafe", "benign refused", "evasive", *shown):
         table.add_column(column, justify="right")
@@ -94,7 +94,7 @@ def _row(each: Standing, shown: list[str]) -> list[str]:
 def _moved(change: Change | None) -> str:
     if change is None or change.difference is None:
         return ""
-    return f"\n[dim]{100 * change.difference:+.1f} points, p {change.p:.2g}[/]"
+    return f"\n[dim]{100 * change.difference + 0.0:+.1f} points, p {change.p:.2g}[/]"
 
 
 def _short(rate: Rate) -> str:
