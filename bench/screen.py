@@ -6,7 +6,7 @@ Clean rows: 500 replies of five chat models to ordinary prompts (refusal_directi
 have seen them in training), 800 preferences of hh-rlhf (harmless-base, test), harmful requests written by us
 with the refusals that `harmless align` trains on. Into the first two each kind of poison is put, in 1 % and 5 %
 of the rows, at several seeds. A row counts as found if it is put aside for any reason. With --inside loss and
-hidden states under a model are looked at, too. Writes `bench/results/screen.json`.
+hidden states under a model are looked at, too, in a fifth of the chats. Writes `results/screen.json`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import numpy as np
 import yaml
 
 from harmless.align import templates
@@ -29,7 +30,8 @@ from harmless.attacks.transforms.invisible import tags, zero_width
 from harmless.core import user
 from harmless.guards import load
 from harmless.guards.train import own
-from harmless.screen import Guards, Kind, Lesson, Screening, read_lessons, screen
+from harmless.internals.model import LocalModel
+from harmless.screen import Guards, Kind, Lesson, Screening, read_lessons, screen, states
 from harmless.stats import binomial
 
 HERE = Path(__file__).parent
@@ -153,6 +155,20 @@ def kinds(folder: Path) -> dict[str, tuple[Make, Kind]]:
     }
 
 
+class Remembering:
+    """Reads the loss and state of a lesson once, as the clean rows are in every screening."""
+
+    def __init__(self) -> None:
+        self._read, self._known = states.read, {}
+
+    def __call__(self, local: LocalModel, lessons: Sequence[Lesson]) -> tuple[Any, Any]:
+        new = [each for each in dict.fromkeys(lessons) if each not in self._known]
+        if new:
+            self._known |= zip(new, zip(*self._read(local, new), strict=True), strict=True)
+        found = [self._known[each] for each in lessons]
+        return np.array([loss for loss, _ in found]), np.stack([state for _, state in found])
+
+
 def rate(events: int, n: int) -> dict[str, Any]:
     found = binomial(events, n)
     return {"rate": round(found.rate, 4), "low": round(found.low, 4), "high": round(found.high, 4), "n": n}
@@ -171,7 +187,8 @@ def main() -> None:
         from harmless.targets.local import open_model
 
         local = open_model(given.inside)
-        sets.pop("preferences")
+        sets = {"chats": sets["chats"][::5]}
+        states.read = Remembering()  # type: ignore[assignment]
 
     def screened(lessons: Sequence[Lesson]) -> Screening:
         return anyio.run(lambda: screen(lessons, judges, model=local))

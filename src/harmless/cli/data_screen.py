@@ -69,9 +69,10 @@ def _opened(spec: str) -> Any:
 
 def _show(file: Path, found: Screening, folder: Path | None) -> None:
     rows = len(found.reasons)
+    share = len(found.quarantined) / rows
     out.print(
-        f"Of {rows:,} rows of {escape(file.name)}, {len(found.kept):,} are kept and "
-        f"{len(found.quarantined):,} ({len(found.quarantined) / rows:.1%}) put aside."
+        f"[bold]{escape(file.name)}[/]: {rows:,} rows, {len(found.kept):,} kept, "
+        f"{len(found.quarantined):,} ({share:.1%}) put aside"
     )
     table = Table("reason", title="Why", title_justify="left")
     table.add_column("rows", justify="right")

@@ -142,9 +142,9 @@ class _Book:
         found = await judged(lessons, three)
         self._unassessed = found.unassessed
         self._refused = [bool(refused(each)) for each in found.refusals]
-        for row, reason in flips(found):
-            self.note(row, reason)
         paired = [row for row, lesson in enumerate(lessons) if lesson.rejected is not None]
+        for row, reason in flips(found, frozenset(paired)):
+            self.note(row, reason)
         worse = await judged([lessons[row] for row in paired], three, worse=True)
         for row, reason in reversals(found, worse, paired):
             self.note(row, reason)

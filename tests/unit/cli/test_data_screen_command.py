@@ -34,7 +34,7 @@ def run(*arguments: object) -> int | None:
 def test_the_table_counts_reasons_and_shows_no_text(capsys: pytest.CaptureFixture[str], file: Path) -> None:
     assert run(file) == 0
     text = capsys.readouterr().out
-    assert "Of 3 rows of train.jsonl, 1 are kept and 2 (66.7%) put aside." in text
+    assert "train.jsonl: 3 rows, 1 kept, 2 (66.7%) put aside" in text
     assert "benign-refused" in text
     assert "capital" not in text
 
