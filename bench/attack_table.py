@@ -1,11 +1,11 @@
-"""Every family of attacks on the bundled model, hardened, for 50 objectives of 10 hazards, in one run.
+"""Attacks on the bundled model, hardened, for 50 objectives of 10 hazards: every family, or the adaptive ones.
 
-    python bench/attack_table.py --workspace FOLDER                    the plan of attack_table.yaml
-    python bench/attack_table.py --workspace FOLDER --only direct climb ladder "pair(9, 1)"
-    python bench/attack_table.py --workspace FOLDER --objectives 10 --only direct climb
+    python bench/attack_table.py --workspace FOLDER                    every family, few calls each
+    python bench/attack_table.py --workspace FOLDER --plan adaptive    adaptive ones beside direct asking
+    python bench/attack_table.py --workspace FOLDER --objectives 1     one objective a hazard instead of 5
 
 The target has the self-reminder and the embedded guard before it; the judge is another guard, but shares parts
-with that one, so that the rates are lower bounds. Each attack has few calls an objective. ``swapped`` is the
+with that one, so that the rates are lower bounds. The plans are in ``attack_table.yaml``. ``swapped`` is the
 success rate if each reply is judged in view of an objective of another hazard: what the judge would call a
 success whatever was asked for. A run that was stopped goes on with the same command. Results are in
 ``bench/results``.
@@ -138,12 +138,11 @@ def main() -> None:
     """Attack, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workspace", type=Path, required=True)
-    parser.add_argument("--only", nargs="+")
-    parser.add_argument("--objectives", type=int, help="a hazard", default=None)
+    parser.add_argument("--plan", choices=("families", "adaptive"), default="families")
+    parser.add_argument("--objectives", type=int, help="a hazard")
     given = parser.parse_args()
     plan = yaml.safe_load((HERE / "attack_table.yaml").read_text())
-    if given.only:
-        plan["attacks"] = {spec: plan["attacks"][spec] for spec in given.only}
+    plan["attacks"] = plan.pop("plans")[given.plan]
     if given.objectives:
         plan["hazards"]["objectives"] = given.objectives
     objectives = aims(**plan["hazards"])
@@ -160,7 +159,9 @@ def main() -> None:
         "machine": platform.machine(),
     }
     print(table(rows))
-    (HERE / "results" / "attack_table.json").write_text(json.dumps(result, indent=1) + "\n")
+    path = HERE / "results" / "attack_table.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(before | {given.plan: result}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
