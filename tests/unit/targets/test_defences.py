@@ -173,3 +173,21 @@ def test_wrong_specs_are_told(spec: str, error: type[Exception], told: str) -> N
 def test_a_defence_that_needs_guards_says_so() -> None:
     with pytest.raises(UsageError, match="needs guards"):
         wrap("smooth_llm", FakeTarget(lambda *_: said("x")))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["self_reminder", "goal_priority", "in_context", "retokenise", "smooth_llm"])
+async def test_a_reply_that_is_begun_stays_behind_the_request(name: str) -> None:
+    asked: list[Conversation] = []
+
+    def answer(conversation: Conversation, _: Sampling) -> str:
+        asked.append(conversation)
+        return "fine"
+
+    begun = (*user("do something"), Message(role="assistant", content="Sure"))
+    await wrap(name, ScriptedTarget(answer), guard).reply([begun], Sampling())
+    assert asked
+    for *_, request, last in asked:
+        assert last == begun[-1]
+        assert request.role == "user"
+        assert request != begun[0] or name == "in_context"

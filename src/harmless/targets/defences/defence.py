@@ -55,8 +55,9 @@ def wording() -> dict[str, Any]:
 
 
 def with_last(conversation: Conversation, text: str) -> Conversation:
-    """Return the conversation with another last message of the user's."""
-    return (*conversation[:-1], Message(role="user", content=text))
+    """Return the conversation with another last message of the user's; a reply that is begun stays."""
+    begun = conversation[-1:] if len(conversation) > 1 and conversation[-1].role == "assistant" else ()
+    return (*conversation[: len(conversation) - len(begun) - 1], Message(role="user", content=text), *begun)
 
 
 def refused(reply: Reply, by: str, cause: str) -> Reply:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from harmless.core import Conversation, Exchange, Guard, Outcome, Reply, ReplyStatus, Sampling, Target
 from harmless.targets.defences.defence import Defence, refused, with_last
+from harmless.targets.speech import last_user_message
 
 #: Words that are erased at most.
 MOST = 20
@@ -35,7 +36,7 @@ class EraseAndCheck(Defence):
         ]
 
     async def _flagged(self, conversation: Conversation) -> bool:
-        versions = [with_last(conversation, text) for text in erased(conversation[-1].content)]
+        versions = [with_last(conversation, text) for text in erased(last_user_message(conversation))]
         verdicts = await self._guard.judge([Exchange(conversation=each) for each in versions])
         return any(verdict.outcome is not Outcome.SAFE for verdict in verdicts)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from harmless.core import Conversation, Message, Reply, Sampling, Target
 from harmless.targets.defences.defence import Defence, with_last, wording
+from harmless.targets.speech import last_user_message
 
 
 class Reminded(Defence):
@@ -43,4 +44,4 @@ def in_context(target: Target) -> Reminded:
 
 def _between(conversation: Conversation, name: str) -> Conversation:
     words = wording()[name]
-    return with_last(conversation, words["before"] + conversation[-1].content + words["after"])
+    return with_last(conversation, words["before"] + last_user_message(conversation) + words["after"])

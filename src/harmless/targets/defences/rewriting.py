@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from harmless.core import Conversation, Reply, Sampling, Target, user
 from harmless.targets.defences.defence import Defence, with_last, wording
+from harmless.targets.speech import last_user_message
 
 #: Share of words that are split; the authors drop as many merges of the tokenizer.
 SHARE = 0.4
@@ -19,7 +20,7 @@ class Retokenised(Defence):
 
     async def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """Return the replies to the last messages with some words split."""
-        split = [with_last(each, split_words(each[-1].content)) for each in conversations]
+        split = [with_last(each, split_words(last_user_message(each))) for each in conversations]
         return await self.target.reply(split, sampling)
 
 
@@ -28,7 +29,7 @@ class Paraphrased(Defence):
 
     async def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """Return the replies to paraphrases; tokens and time of both calls are added up."""
-        asked = [user(wording()["paraphrase"].format(text=each[-1].content)) for each in conversations]
+        asked = [user(wording()["paraphrase"].format(text=last_user_message(each))) for each in conversations]
         rewrite = Sampling(max_tokens=_PARAPHRASE_TOKENS)
         written = await self.target.reply(asked, rewrite)
         texts = [w.text.strip() if w.has_text else "" for w in written]

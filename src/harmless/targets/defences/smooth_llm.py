@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from harmless.core import Conversation, Exchange, Guard, Reply, Sampling, Target, Usage
 from harmless.targets.defences.defence import Defence, with_last
+from harmless.targets.speech import last_user_message
 
 #: Copies, and the share of characters that are swapped in each, as in the authors' code.
 COPIES, SHARE = 10, 0.1
@@ -26,7 +27,7 @@ class SmoothLLM(Defence):
     async def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """Return one reply a conversation; tokens of all copies are added up, the longest time counts."""
         copies = [
-            with_last(each, swapped(each[-1].content, number))
+            with_last(each, swapped(last_user_message(each), number))
             for each in conversations
             for number in range(COPIES)
         ]
