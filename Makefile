@@ -83,7 +83,7 @@ $(VENV)/.docs: $(VENV)/.core
 
 $(VENV)/.hf: $(VENV)/.dev
 	@$(PIP) -c $(PINS) torch==2.13.0
-	@$(PIP) -c $(PINS) -e '.[dev,align]' trl
+	@$(PIP) -c $(PINS) -e '.[dev,align,explain]' trl
 	@touch $@
 
 # LLM Guard wants an old transformers and Python below 3.13, so it lives apart.

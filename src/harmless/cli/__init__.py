@@ -29,6 +29,7 @@ COMMANDS = {
     "defend": ("harmless.cli.defend:defend", "Compare defences of a target against attacks."),
     "align": ("harmless.cli.align:align", "Train a model to refuse what is harmful and to answer the rest."),
     "privacy": ("harmless.cli.privacy:privacy", "What a model remembers of its training data."),
+    "explain": ("harmless.cli.explain:explain", "See why a model does what it does."),
     "compare": ("harmless.cli.compare:compare", "Compare two runs of the same plan, prompt by prompt."),
     "runs": ("harmless.cli.runs:runs", "List the runs of the workspace."),
     "show": ("harmless.cli.show:show", "Show what a run found."),

@@ -1,0 +1,12 @@
+"""``harmless explain``: why a model does what it does."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+explain = App(name="explain", help="See why a model does what it does.", help_format="markdown")
+
+for _name, _module in {
+    "attribution": "explain_attribution",
+}.items():
+    explain.command(f"harmless.cli.{_module}:{_name}", name=_name)

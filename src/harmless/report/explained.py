@@ -1,0 +1,84 @@
+"""Explanations as pages."""
+
+from __future__ import annotations
+
+from harmless.explain.attribution import Attribution, Explained
+from harmless.report.charts.layers import plot
+from harmless.report.sections import Page, Section, heat
+
+METHODS = {
+    "ablation": "Each word left out",
+    "gradient": "Input times gradient",
+    "integrated": "Integrated gradients",
+}
+
+
+def attribution_page(found: Explained) -> Page:
+    """Return which words drive a refusal or a reply."""
+    return Page(
+        "What drives it",
+        found.target,
+        attribution_finding(found),
+        tuple(_attribution(found, each) for each in found.attributions),
+    )
+
+
+def attribution_finding(found: Explained) -> str:
+    """Return in a sentence what was explained, and the words that matter most by the first method."""
+    scores = found.attributions[0].scores
+    order = sorted(range(len(scores)), key=lambda i: scores[i])
+    words = [found.text[slice(*span)] for span in found.spans]
+    speak = [words[i] for i in reversed(order) if scores[i] > 0][:3]
+    against = [words[i] for i in order if scores[i] < 0][:3]
+    what = "the reply" if found.reply is not None else "refusal"
+    measure = (
+        f"The reply has a log-probability of {found.value:.1f}"
+        if found.reply is not None
+        else f"The log-odds of a refusal are {found.value:+.1f}"
+    )
+    told = [
+        f"“{'”, “'.join(some)}” {side} {what}"
+        for some, side in ((speak, "speak for"), (against, "speak against"))
+        if some
+    ]
+    return f"{measure}; {' and '.join(told)}." if told else f"{measure}; no word changes them."
+
+
+def _attribution(found: Explained, by: Attribution) -> Section:
+    notes = []
+    if by.gap is not None:
+        notes.append(f"Of the change from padding to the prompt {by.gap:.0%} is not accounted for.")
+    test = by.deletion
+    if test:
+        notes.append(deletion_words(by))
+    what = "the reply" if found.reply is not None else "refusal"
+    return Section(
+        METHODS[by.method],
+        f"Blue words speak for {what}, red ones against it; point at a word for its share in nats.",
+        heats=(heat("Prompt", found.text, found.spans, by.scores),),
+        plot=plot(
+            test.left_out,
+            {"in the order of the scores": test.curve, "in random order": test.random},
+            across="Words left out",
+            up="Log-probability of the reply" if found.reply is not None else "Log-odds of refusal",
+        )
+        if test
+        else None,
+        notes=tuple(notes),
+    )
+
+
+def deletion_words(by: Attribution) -> str:
+    """Return what the deletion test says of an attribution that has one."""
+    test = by.deletion
+    assert test is not None
+    mean = sum(test.areas) / len(test.areas)
+    verdict = (
+        "faithful: sooner than every one of"
+        if test.faithful
+        else "not shown to be faithful: not sooner than all of"
+    )
+    return (
+        f"Deletion test: {verdict} {len(test.areas)} random orders (area {test.area:+.2f} nats, "
+        f"random {mean:+.2f})."
+    )
