@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -44,7 +45,10 @@ def trainable(local: LocalModel, tuning: Tuning) -> LocalModel:
         target_modules=_targets(local, tuning),
         task_type="CAUSAL_LM",
     )
-    return replace(local, model=peft.get_peft_model(model, config))
+    with warnings.catch_warnings():
+        # peft asks transformers by a name that it will drop.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        return replace(local, model=peft.get_peft_model(model, config))
 
 
 def spare_memory(local: LocalModel) -> None:

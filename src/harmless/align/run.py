@@ -179,7 +179,8 @@ def _write(what: Alignment, local: LocalModel) -> list[str]:
     if what.tuning.weights != "full":
         for config in local.model.peft_config.values():
             config.base_model_name_or_path = name
-    local.model.save_pretrained(what.out)
+    further = {} if what.tuning.weights == "full" else {"save_embedding_layers": False}
+    local.model.save_pretrained(what.out, **further)
     local.tokenizer.save_pretrained(what.out)
     (what.out / "README.md").unlink(missing_ok=True)  # peft's, which has nothing to say
     if what.tuning.weights != "full" and local.model.config.model_type in export.KINDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import anyio
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from harmless import targets
+from harmless.cli import main
 from harmless.core import user
 from harmless.errors import BadFileError
 from harmless.targets import models
@@ -22,6 +24,7 @@ from harmless.align.lora import parameters, trainable  # noqa: E402
 from harmless.align.settings import Tuning  # noqa: E402
 from harmless.internals.chat import encode  # noqa: E402
 from harmless.internals.model import LocalModel, load  # noqa: E402
+from harmless.targets.local import open_model  # noqa: E402
 from tests.tiny import saved, saved_gguf  # noqa: E402
 
 ASKED = user("Where does the river begin?")
@@ -119,3 +122,30 @@ def test_an_adapter_of_a_base_that_is_not_gguf_is_for_torch(folder: Path, tmp_pa
     (tmp_path / "adapter_config.json").write_text(named.replace(".gguf", ""))
     with pytest.raises(BadFileError, match="not a GGUF file"):
         targets.load(f"embedded:{tmp_path}")
+
+
+def test_a_gguf_model_is_aligned_exported_and_served(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        {
+            "prompt": f"What is {i}?",
+            "good": "No." if i % 2 else "A number",
+            "expect": kind,
+            "licence": "CC0-1.0",
+        }
+        for i, kind in enumerate(["answer", "refuse"] * 10)
+    ]
+    Path("mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    spec, options = f"embedded:{base}", ["--method", "sft", "--epochs", "4", "--rate", "0.02", "--rank", "4"]
+    for arguments in (
+        ["align", spec, "--data", "mine.jsonl", "--out", "aligned", *options],
+        ["align", "export", "aligned", "--merged", "f16"],
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            main(arguments)
+        assert not exit_.value.code, capsys.readouterr().err
+    served, merged = by_llama("embedded:aligned"), by_llama("embedded:aligned/merged-f16.gguf")
+    np.testing.assert_allclose(served[0], merged[0], atol=0.05)
+    np.testing.assert_allclose(served[0], by_torch(open_model("embedded:aligned"), CONTINUATIONS[0]), atol=0.05)
