@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harmless.cli.console import out, print_json
+from harmless.errors import UsageError
 
 if TYPE_CHECKING:
     from harmless.attacks.privacy.membership import Membership, Told
@@ -129,7 +130,10 @@ def canaries(*, out_: Annotated[Path, Parameter(name="--out")], count: int = 8, 
     from harmless.attacks.privacy import planted
 
     found = planted(count, seed)
-    out_.write_text("".join(each.model_dump_json() + "\n" for each in found), encoding="utf-8")
+    try:
+        out_.write_text("".join(each.model_dump_json() + "\n" for each in found), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{out_} cannot be written: {error.strerror}.", "Choose another --out.") from None
     out.print(f"{count} canaries in {out_}: plant each text, with its secret in place, `repeats` times.")
 
 

@@ -235,6 +235,9 @@ def test_the_commands(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     file = tmp_path / "canaries.jsonl"
     assert "8 canaries" in told(capsys, "canaries", "--out", str(file))
     assert len(read_canaries(file)) == 8
+    with pytest.raises(SystemExit) as left:
+        main(["privacy", "canaries", "--out", str(tmp_path / "nowhere" / "file.jsonl")])
+    assert left.value.code == 2
     file.write_text(CANARY.model_dump_json())
     assert json.loads(told(capsys, "exposure", str(folder), "--canaries", str(file), "--json"))["exposures"]
     assert "bits" in told(capsys, "exposure", str(folder), "--canaries", str(file))
