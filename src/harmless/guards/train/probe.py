@@ -28,8 +28,8 @@ from harmless.targets.local import open_model
 DEPTHS = (0.5, 0.63, 0.75)
 """Shares of the model's depth that are tried; what a prompt means is clearest behind the middle."""
 POOL: Pool = "both"
-ROWS = 2000
-"""Prompts that are read, pairs and ordinary ones first; more cost minutes and changed little."""
+ROWS = 1600
+"""Prompts that are read at most: some minutes of a core for the bundled model."""
 LONGEST = 600
 """Characters of a prompt; longer ones are left out, as their hidden states cost the most."""
 FOLDS = 6
@@ -49,14 +49,12 @@ class _Read:
         labels = self.data.labels[rows] == 1
         return fit(self.seen[rows, place], labels, layer=self.layers[place], pool=POOL, model=model)
 
-    def part(self, rows: NDArray[np.int64]) -> PromptRows:
-        return replace(
-            self.data,
-            rows=[self.data.rows[i] for i in rows],
-            labels=self.data.labels[rows],
-            weights=self.data.weights[rows],
-            groups=self.data.groups[rows],
-        )
+
+def _part(data: PromptRows, index: NDArray[np.int64]) -> PromptRows:
+    rows = [data.rows[i] for i in index]
+    return replace(
+        data, rows=rows, labels=data.labels[index], weights=data.weights[index], groups=data.groups[index]
+    )
 
 
 def train_probe(
@@ -108,15 +106,17 @@ def train_probe(
 
 
 def _chosen(data: PromptRows, rng: np.random.Generator) -> PromptRows:
-    """Return at most ``ROWS`` rows: our pairs and ordinary prompts, then as many harmful as benign others."""
-    short = [i for i, row in enumerate(data.rows) if len(row.prompt) <= LONGEST]
-    first = [i for i in short if data.rows[i].source in (own.PAIRS, own.ORDINARY)]
-    kept, others = first[:ROWS], sorted(set(short) - set(first))
+    """Return at most ``ROWS`` short rows: half of them pairs, a quarter ordinary ones, the rest others."""
+    short = np.array([len(row.prompt) <= LONGEST for row in data.rows])
+    pairs, ordinary = data.sources == own.PAIRS, data.sources == own.ORDINARY
+    ids = np.array([row.goal for row in data.rows])
+    names = rng.permutation(np.unique(ids[pairs]))[: ROWS // 4]
+    kept = [np.flatnonzero(short & pairs & np.isin(ids, names))]
+    kept.append(rng.permutation(np.flatnonzero(short & ordinary))[: ROWS // 4])
     for label in (0, 1):
-        some = [i for i in others if data.labels[i] == label]
-        kept += [int(i) for i in rng.permutation(some)[: max(0, ROWS - len(first)) // 2]]
-    index = np.array(sorted(kept))
-    return _Read(data, data.groups, [], np.zeros((0, 0, 0), np.float32)).part(index)
+        others = np.flatnonzero(short & ~pairs & ~ordinary & (data.labels == label))
+        kept.append(rng.permutation(others)[: ROWS // 8])
+    return _part(data, np.sort(np.concatenate(kept)))
 
 
 def _read(local: LocalModel, data: PromptRows, progress: Callable[[str], None]) -> _Read:
@@ -150,7 +150,7 @@ def _one(read: _Read, revision: str) -> tuple[Probe, dict[str, object], dict[str
     place = int(np.argmax(by_layer))
     probe = read.fitted(place, np.concatenate([train, choose]), revision)
     odds = probe.log_odds(read.seen[hold, place])
-    calibration, threshold, metrics = prompt.calibrate(read.part(hold), odds)
+    calibration, threshold, metrics = prompt.calibrate(_part(read.data, hold), odds)
     flagged = chances_of(probe, read.seen[hold, place], calibration) >= threshold
     pairs = read.data.sources[hold] == own.PAIRS
     for name, label in (("pairs_found", 1), ("pairs_benign_flagged", 0)):
