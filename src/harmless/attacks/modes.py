@@ -24,7 +24,7 @@ from harmless.errors import MissingExtraError
 #: Failures from which there is a mode, and the share of all failures.
 FEWEST, _SHARE = 3, 40
 #: Dimensions in which density is looked for: in more, all points are about as far from each other.
-_DIMENSIONS = 8
+DIMENSIONS = 12
 _TERMS = 4
 _WORD = re.compile(r"\w+")
 
@@ -97,18 +97,18 @@ def _mode(failures: Sequence[Failure], vectors: NDArray[np.float64], terms: Sequ
 
 def _placed(failures: Sequence[Failure], encoder: Encoder) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Return where failures lie, rows of unit length, and which they are: some are like no others at once."""
-    texts = _shared(failures) if isinstance(encoder, Words) else [each.said for each in failures]
+    texts = shared(failures) if isinstance(encoder, Words) else [each.said for each in failures]
     vectors = encoder.fit(texts)(texts).astype(np.float64)
     rows = np.flatnonzero(vectors.any(axis=1))
     if not len(rows):
         return vectors[rows], rows
     left, sizes, _ = np.linalg.svd(vectors[rows] - vectors[rows].mean(axis=0), full_matrices=False)
-    reduced = (left * sizes)[:, :_DIMENSIONS]
+    reduced = (left * sizes)[:, :DIMENSIONS]
     norms = np.linalg.norm(reduced, axis=1, keepdims=True)
     return np.asarray(reduced / np.maximum(norms, 1e-9), dtype=np.float64), rows
 
 
-def _shared(failures: Sequence[Failure]) -> list[str]:
+def shared(failures: Sequence[Failure]) -> list[str]:
     """Return what each failure said, without the words that those of one objective alone have."""
     words = [_WORD.findall(each.said.casefold()) for each in failures]
     objectives = defaultdict[str, set[str]](set)

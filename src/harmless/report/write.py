@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harmless.errors import UnknownNameError
+from harmless.errors import UnknownNameError, UsageError
 from harmless.evidence import Store
+from harmless.report.attacked import write_attack
 from harmless.report.build import build
 from harmless.report.files import replace
 from harmless.report.model import Report
@@ -32,7 +33,9 @@ FORMATS: Mapping[str, Callable[[Report], str]] = {"html": render_html, "json": r
 def write(
     store: Store, run: str, *, before: str | None = None, out: Path, formats: Sequence[str] = ("html", "json")
 ) -> list[Path]:
-    """Write the report of ``run``, compared with the run ``before`` if given, into the folder ``out``.
+    """Write the report of ``run``, a check or an attack, into the folder ``out``.
+
+    That of a check is compared with the run ``before`` if there is one.
 
     Every file is written beside its place and moved there when all are complete: a reader never meets half a
     report.
@@ -43,10 +46,17 @@ def write(
     Raises:
         UnknownNameError: there is no such run or format.
         UnlikePlansError: the two runs did not ask the same thing in the same way.
-        UsageError: the folder cannot be written.
+        UsageError: the folder cannot be written, or an attack is to be compared.
     """
     for name in formats:
         if name not in FORMATS:
             raise UnknownNameError("report format", name, FORMATS)
+    record = store.run(run)
+    if record.kind == "attack":
+        if before:
+            raise UsageError(
+                f"The run {record.id} is an attack.", "Compare attacks by --replay; leave --before out."
+            )
+        return write_attack(store, record.id, Path(out), formats)
     report = build(store, run, before=before)
     return replace(Path(out), {f"report.{name}": FORMATS[name](report) for name in formats})

@@ -78,7 +78,7 @@ def test_an_attack_is_among_the_runs_and_is_shown(
     assert (first["kind"], first["planned"], first["asked"]) == ("attack", None, 7)
     assert run(tmp_path, "show", first["run"], "--json") == 0
     assert json.loads(capsys.readouterr().out)["attacks"][0]["calls"] == 7
-    assert run(tmp_path, "report", first["run"]) == 2
+    assert run(tmp_path, "report", first["run"], "--before", first["run"]) == 2
     assert "is an attack" in capsys.readouterr().err
 
 
