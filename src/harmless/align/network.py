@@ -27,7 +27,7 @@ def log_probabilities(local: LocalModel, batch: Pack, states: Any = None) -> Any
     import torch
 
     inputs = {"input_ids": batch.tokens} if states is None else {"inputs_embeds": states}
-    hidden = _hidden(local, inputs, batch.positions, batch.mask)[batch.places]
+    hidden = hidden_states(local, inputs, batch.positions, batch.mask)[batch.places]
     logits = bare(local.model).get_output_embeddings()(hidden).float()
     return torch.log_softmax(logits, dim=-1).gather(1, batch.targets[:, None])[:, 0]
 
@@ -64,7 +64,7 @@ def _spoken(local: LocalModel, prompts: Sequence[Tokens], count: int) -> list[To
     # The one token behind each prompt is not read: its place is where the prompt's own last token speaks.
     batch = pack([Tree(prompt, ((0,),)) for prompt in prompts]).to(local.device)
     cache, head = DynamicCache(), bare(local.model).get_output_embeddings()
-    hidden = _hidden(local, {"input_ids": batch.tokens}, batch.positions, batch.mask, cache)
+    hidden = hidden_states(local, {"input_ids": batch.tokens}, batch.positions, batch.mask, cache)
     mask, at = batch.mask[0, 0][batch.places], batch.positions[0, batch.places]
     hidden, replies, alone = hidden[batch.places], [], torch.eye(len(prompts), dtype=torch.bool)
     for step in range(count):
@@ -73,13 +73,15 @@ def _spoken(local: LocalModel, prompts: Sequence[Tokens], count: int) -> list[To
             break
         mask = torch.cat([mask, alone.to(mask.device)], dim=1)
         said = {"input_ids": replies[-1][None]}
-        hidden = _hidden(local, said, (at + step + 1)[None], mask[None, None], cache)
+        hidden = hidden_states(local, said, (at + step + 1)[None], mask[None, None], cache)
     ends = _ends(local)
     rows = torch.stack(replies, dim=1).tolist()
     return [tuple(row[: next((i for i, t in enumerate(row) if t in ends), count)]) for row in rows]
 
 
-def _hidden(local: LocalModel, inputs: dict[str, Any], positions: Any, mask: Any, cache: Any = None) -> Any:
+def hidden_states(
+    local: LocalModel, inputs: dict[str, Any], positions: Any, mask: Any, cache: Any = None
+) -> Any:
     """Return the last hidden states of a packed sequence, (n, width)."""
     model = decoder(local.model)
     # transformers 5.2x renamed the argument, and warns of the old name.

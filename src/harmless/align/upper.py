@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from harmless.align.network import log_probabilities, room, summed
+from harmless.align.network import hidden_states, log_probabilities, room, summed
 from harmless.align.packing import Pack, Tree, bins, pack, shared
 from harmless.errors import UsageError
 from harmless.internals.hidden import watching
@@ -50,15 +50,20 @@ class Upper:
 
     def log_probabilities(self, batch: Pack, states: Any) -> Any:
         """Return what :func:`harmless.align.network.log_probabilities` does, by the upper layers alone."""
-        with _alone(self._local, self._first):
+        with _only(self._local, slice(self._first, None)):
             return log_probabilities(self._local, batch, states)
 
     def _fill(self, group: Sequence[int]) -> None:
         import torch
 
         batch = pack([self._trees[i] for i in group], self.common).to(self._local.device)
-        with torch.inference_mode(), watching(self._local, [self._first], stop=False) as seen:
-            log_probabilities(self._local, batch)
+        below = slice(0, self._first)
+        with (
+            torch.inference_mode(),
+            watching(self._local, [self._first], stop=False) as seen,
+            _only(self._local, below),
+        ):
+            hidden_states(self._local, {"input_ids": batch.tokens}, batch.positions, batch.mask)
         # A tensor of inference mode may not take part in training; its clone may.
         states = seen[self._first][0]
         self._prefix = states[: self.common].clone() if self._prefix is None else self._prefix
@@ -106,13 +111,13 @@ def reference(
 
 
 @contextmanager
-def _alone(local: LocalModel, first_layer: int) -> Iterator[None]:
-    """Run the model from a layer on while the block runs."""
+def _only(local: LocalModel, chosen: slice) -> Iterator[None]:
+    """Run some of the model's layers while the block runs."""
     import torch
 
     model, layers = decoder(local.model), decoder_layers(local.model)
     whole = model.layers
-    model.layers = torch.nn.ModuleList(layers[first_layer:])
+    model.layers = torch.nn.ModuleList(layers[chosen])
     try:
         yield
     finally:
