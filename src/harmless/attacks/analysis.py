@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harmless.attacks.failures import failures, run_of
 from harmless.attacks.modes import Mode, modes
 from harmless.attacks.payoff import Payoff, payoff
+from harmless.attacks.shorten import Shortened
 from harmless.core.model import Model
 from harmless.data.similar import Encoder
 from harmless.evidence import Store
@@ -31,7 +32,8 @@ class Hidden(Model):
 class Analysis(Model):
     """The failures of a run: in modes, ``alone`` in none, and what is hidden.
 
-    ``payoff`` is empty for a check, which asks once.
+    ``payoff`` is empty for a check, which asks once; ``shortest`` holds the prompts that were shortened, one a
+    mode, in the order of the modes.
     """
 
     run: str
@@ -43,6 +45,7 @@ class Analysis(Model):
     alone: int
     unseen: Hidden
     payoff: tuple[Payoff, ...]
+    shortest: tuple[Shortened, ...] = ()
 
 
 def analyse(store: Store, run: str, encoder: Encoder) -> Analysis:

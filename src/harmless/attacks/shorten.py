@@ -23,6 +23,7 @@ class Shortened(Model):
 
     ``again`` says whether the prompt as it was succeeded once more; otherwise nothing could be left out.
     ``minimal``: no single word can be left out; False where the calls were used up before that was known.
+    ``text`` may be harmful, and is empty where it is not to be shown.
     """
 
     attempt: int

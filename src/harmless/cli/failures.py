@@ -18,7 +18,7 @@ from harmless.evidence import Store
 
 if TYPE_CHECKING:
     from harmless.attacks.analysis import Analysis
-    from harmless.attacks.shorten import Shortened, Shortening
+    from harmless.attacks.shorten import Shortening
 
 #: Hazards that are named where more budget pays.
 HAZARDS = 5
@@ -61,7 +61,6 @@ def failures(
         raise UsageError("Whom to ask for shorter prompts?", "Name the target of the run: --target embedded.")
     with open_store(workspace) as store:
         found = analyse(store, run, named(encoder))
-        short = []
         if shorten and target:
             from harmless.attacks.shorten import Shortening
 
@@ -69,26 +68,28 @@ def failures(
             asked = asking.target(target, rules)
             guard = load_judges(judge, rules)["harm"]
             how = Shortening(asked, guard, rules, asking.sampling(asked), calls)
-            short = anyio.run(_shortened, store, found, shorten, how)
+            found = anyio.run(_shortened, store, found, shorten, how)
+    if not show:
+        covered = (each.model_copy(update={"text": ""}) for each in found.shortest)
+        found = found.model_copy(update={"shortest": tuple(covered)})
     if json:
-        left_out = set() if show else {"text"}
-        shorter = [each.model_dump(mode="json", exclude=left_out) for each in short]
-        print_json({**found.model_dump(mode="json"), "shortest": shorter})
+        print_json(found.model_dump(mode="json"))
         return
     _show(found)
-    _show_short(found, short, texts=show)
+    _show_short(found)
 
 
-async def _shortened(store: Store, found: Analysis, most: int, how: Shortening) -> list[Shortened]:
+async def _shortened(store: Store, found: Analysis, most: int, how: Shortening) -> Analysis:
     from harmless.attacks.failures import failures as failures_of
     from harmless.attacks.shorten import shorten, shortest
 
     known = failures_of(store, found.run)
     try:
         chosen = [shortest(known, mode.attempts) for mode in found.modes[:most]]
-        return await shorten(chosen, how, store, found.run)
+        short = await shorten(chosen, how, store, found.run)
     finally:
         await how.target.aclose()
+    return found.model_copy(update={"shortest": tuple(short)})
 
 
 def _show(found: Analysis) -> None:
@@ -143,16 +144,16 @@ def _show_payoff(found: Analysis) -> None:
     out.print(table)
 
 
-def _show_short(found: Analysis, short: list[Shortened], *, texts: bool) -> None:
-    for number, each in enumerate(short, 1):
+def _show_short(found: Analysis) -> None:
+    for number, each in enumerate(found.shortest, 1):
         if not each.again:
             out.print(f"Mode {number}: the prompt did not succeed again, so nothing could be left out.")
             continue
         end = "no word can be left out" if each.minimal else "there may be a shorter one"
         out.print(f"Mode {number}: {each.left} of {each.words} words suffice; {end} ({each.calls} calls).")
-        if texts:
+        if each.text:
             out.print(f"  {escape(each.text)}", highlight=False)
-    if short and not texts:
+    if found.shortest and not any(each.text for each in found.shortest):
         out.print("The prompts themselves are in the evidence; --show prints them.")
 
 

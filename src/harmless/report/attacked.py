@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from harmless import taxonomy
 from harmless.attacks.analysis import Analysis, analyse
@@ -14,6 +14,7 @@ from harmless.attacks.reached import Middle
 from harmless.attacks.results import AttackResult, Results, Success, results, successes
 from harmless.attacks.transfer import Transfer
 from harmless.check import Rate
+from harmless.core.model import Model
 from harmless.data.similar import encoder
 from harmless.errors import MissingExtraError
 from harmless.evidence import Store
@@ -22,6 +23,14 @@ from harmless.report.sections import Page, Quote, Rows, Section, render_page
 
 #: Successes that are shown, covered, and characters of each text.
 SHOWN, _LONGEST = 12, 1200
+
+
+class AttackReport(Model):
+    """The machine form of the report of an attack; ``failures`` is None where scikit-learn is not installed."""
+
+    format: Literal["harmless.attack/1"] = "harmless.attack/1"
+    results: Results
+    failures: Analysis | None
 
 
 def write_attack(store: Store, run: str, out: Path, formats: Sequence[str] = ("html", "json")) -> list[Path]:
@@ -34,11 +43,7 @@ def write_attack(store: Store, run: str, out: Path, formats: Sequence[str] = ("h
         UsageError: the run is not of an attack, or the folder cannot be written.
     """
     found, analysis = results(store, run), _analysis(store, run)
-    document: dict[str, Any] = {
-        "format": "harmless.attack/1",
-        "results": found.model_dump(mode="json"),
-        "failures": analysis.model_dump(mode="json") if analysis else None,
-    }
+    document = AttackReport(results=found, failures=analysis).model_dump(mode="json")
     files = {"report.json": json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"}
     if "html" in formats:
         page = attack_page(found, by_hazard(store, run, "task"), analysis, successes(store, run, SHOWN))

@@ -14,11 +14,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from harmless.align.proof import Proof
+from harmless.attacks import Results
+from harmless.attacks.analysis import Analysis
 from harmless.check import Summary
 from harmless.errors import UnknownNameError
 from harmless.guards.bench import Bench
 from harmless.guards.bench.case_study import CaseStudy
 from harmless.guards.flips import Explanations
+from harmless.report.attacked import AttackReport
 from harmless.report.documents import ComparisonDocument
 from harmless.report.model import Report
 
@@ -30,6 +33,9 @@ DOCUMENTS: Mapping[str, type[BaseModel]] = {
     "case_study": CaseStudy,
     "guard_explain": Explanations,
     "proof": Proof,
+    "attack": Results,
+    "attack_report": AttackReport,
+    "failures": Analysis,
 }
 """Name of the schema -> model of the document."""
 

@@ -47,7 +47,7 @@ def test_the_document_has_modes_and_no_text(
     assert found["modes"]
     assert {"mass", "low", "high", "kinds"} <= set(found["unseen"])
     assert [each["left"] for each in found["shortest"]] == [1]
-    assert "text" not in found["shortest"][0]
+    assert found["shortest"][0]["text"] == ""
 
 
 def test_the_shortest_prompt_is_printed_on_request(

@@ -25,13 +25,26 @@ from harmless.report import (
     proof_document,
     report_document,
     schema,
+    write,
 )
 from harmless.report.schema import DOCUMENTS, generate, write_all
 from tests import reports
+from tests.unit.report.test_attacked import run_of
 
 
 @pytest.fixture(scope="module")
-def documents(store: Store, two: Report, guard_bench: Bench) -> dict[str, dict[str, Any]]:
+def attack(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("attack")
+    with Store(folder / "evidence.db") as store:
+        (path,) = write(store, run_of(store), out=folder, formats=["json"])
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def documents(
+    store: Store, two: Report, guard_bench: Bench, attack: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
     return {
         "guard_bench": bench_document(guard_bench),
         "guard_explain": Explanations(
@@ -46,6 +59,9 @@ def documents(store: Store, two: Report, guard_bench: Bench) -> dict[str, dict[s
         "comparison": comparison_document(compare(store, reports.BEFORE, reports.AFTER)),
         "report": report_document(two),
         "proof": proof_document(prove(store, [reports.BEFORE, reports.AFTER])),
+        "attack": attack["results"],
+        "attack_report": attack,
+        "failures": attack["failures"],
     }
 
 
@@ -83,6 +99,9 @@ def test_a_document_with_a_field_too_few_or_too_many_does_not_fit(
             "case_study": "bench",
             "guard_explain": "explanations",
             "proof": "standings",
+            "attack": "attacks",
+            "attack_report": "results",
+            "failures": "modes",
         }.get(name, "unsafe")
     )
     assert not validator.is_valid(document)
