@@ -8,5 +8,7 @@ explain = App(name="explain", help="See why a model does what it does.", help_fo
 
 for _name, _module in {
     "attribution": "explain_attribution",
+    "inside": "explain_inside",
+    "oversight": "explain_oversight",
 }.items():
     explain.command(f"harmless.cli.{_module}:{_name}", name=_name)

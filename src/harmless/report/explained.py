@@ -19,8 +19,13 @@ def attribution_page(found: Explained) -> Page:
         "What drives it",
         found.target,
         attribution_finding(found),
-        tuple(_attribution(found, each) for each in found.attributions),
+        attribution_sections(found),
     )
+
+
+def attribution_sections(found: Explained, *, covered: bool = False) -> tuple[Section, ...]:
+    """Return a section for each method; ``covered`` ones show the text when they are asked to."""
+    return tuple(_attribution(found, each, covered) for each in found.attributions)
 
 
 def attribution_finding(found: Explained) -> str:
@@ -44,7 +49,7 @@ def attribution_finding(found: Explained) -> str:
     return f"{measure}; {' and '.join(told)}." if told else f"{measure}; no word changes them."
 
 
-def _attribution(found: Explained, by: Attribution) -> Section:
+def _attribution(found: Explained, by: Attribution, covered: bool) -> Section:
     notes = []
     if by.gap is not None:
         notes.append(f"Of the change from padding to the prompt {by.gap:.0%} is not accounted for.")
@@ -56,6 +61,7 @@ def _attribution(found: Explained, by: Attribution) -> Section:
         METHODS[by.method],
         f"Blue words speak for {what}, red ones against it; point at a word for its share in nats.",
         heats=(heat("Prompt", found.text, found.spans, by.scores),),
+        covered=covered,
         plot=plot(
             test.left_out,
             {"in the order of the scores": test.curve, "in random order": test.random},
