@@ -28,14 +28,14 @@ def import_(
     json: bool = False,
     workspace: Workspace = None,
 ) -> None:
-    """Import results of garak, PyRIT, promptfoo or JailbreakBench, and judge them with our guards.
+    """Import results of garak, PyRIT, promptfoo, JailbreakBench or Inspect AI, and judge them with our guards.
 
     They become an attack in the evidence: harmless show, failures, learn and attack --replay work on it.
     The format is seen by the content. The same command on the same file imports nothing again.
 
     Args:
         file: report.jsonl of garak, memory of PyRIT as JSON, results of promptfoo as JSON, artifact of
-            JailbreakBench.
+            JailbreakBench, log of Inspect AI as JSON.
         target: which one was attacked, where the file has replies of several.
         judge: the guard that judges the replies in view of what the prompts were after.
         policy: YAML file with thresholds; see `harmless policy`.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harmless.errors import BadFileError, UsageError
-from harmless.interop import garak, jailbreakbench, promptfoo, pyrit
+from harmless.interop import garak, inspect_log, jailbreakbench, promptfoo, pyrit
 from harmless.interop.imported import Imported
 
 
@@ -23,6 +23,7 @@ class Format(NamedTuple):
 FORMATS: Mapping[str, Format] = {
     "garak": Format("report.jsonl of garak", garak.fits, garak.read),
     "pyrit": Format("memory of PyRIT, exported as JSON", pyrit.fits, pyrit.read),
+    "inspect": Format("log of Inspect AI as JSON", inspect_log.fits, inspect_log.read),
     "promptfoo": Format("results of promptfoo as JSON", promptfoo.fits, promptfoo.read),
     "jailbreakbench": Format("attack artifact of JailbreakBench", jailbreakbench.fits, jailbreakbench.read),
 }
@@ -71,7 +72,10 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadFileError(path, f"It is not UTF-8: {error.reason}.", next_step="Save it as UTF-8.") from None
+        step = (
+            "If it is a log of Inspect AI: inspect log dump FILE.eval > FILE.json. Otherwise save it as UTF-8."
+        )
+        raise BadFileError(path, f"It is not UTF-8: {error.reason}.", next_step=step) from None
     except OSError as error:
         raise BadFileError(path, f"It cannot be read: {error.strerror}.", next_step="Check the path.") from None
 

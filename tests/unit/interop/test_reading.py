@@ -42,6 +42,7 @@ def damaged(tmp_path: Path, name: str, change: Callable[[Any], None]) -> Path:
         ("pyrit-1.json", "pyrit"),
         ("promptfoo.json", "promptfoo"),
         ("jailbreakbench.json", "jailbreakbench"),
+        ("inspect.json", "inspect"),
     ],
 )
 def test_the_content_tells_the_tool_whatever_the_name(name: str, kind: str, tmp_path: Path) -> None:
