@@ -18,9 +18,10 @@ from harmless.data.lessons import Lesson
 from harmless.data.overlap import normal
 
 #: Rows that a trigger is in at least, and the share of all rows that it is in at most.
-LEAST, MOST = 3, 0.1
-#: Share of the rows with a trigger that have its outcome at least, and corrected p-value at most.
-SHARE, ALPHA = 0.75, 0.01
+LEAST, MOST = 3, 0.5
+#: Share of the prompts with a trigger that have its outcome at least, whatever the others have; or the low share,
+#: if it is so many times that of the others: a guard may miss the outcome of most. Corrected p-value at most.
+SHARE, LOW_SHARE, TIMES, ALPHA = 0.75, 0.25, 20, 0.01
 _WORD = re.compile(r"\w+")
 
 
@@ -28,7 +29,8 @@ _WORD = re.compile(r"\w+")
 class Trigger:
     """Words, the outcome they come with, the rows they are in, and how surely.
 
-    ``share`` of the prompts there have the outcome, and ``elsewhere`` of all others; ``p`` is corrected.
+    ``share`` of the prompts there have the outcome, and ``elsewhere`` of all others (half a prompt is added to
+    them, so that it is never nothing); ``p`` is corrected.
     """
 
     words: str
@@ -53,14 +55,18 @@ def triggers(prompts: Sequence[str], outcomes: Mapping[str, frozenset[int]]) -> 
         having = frozenset(first[row] for row in affected)
         for words in sorted(held, key=lambda each: (len(each), each)):
             rows = held[words]
-            both = len(rows & having)
-            if both < LEAST or both / len(rows) < SHARE or (outcome, rows) in found:
+            both, others = len(rows & having), len(having - rows)
+            share, elsewhere = both / len(rows), (others + 0.5) / (len(firsts) - len(rows) + 1)
+            if (
+                both < LEAST
+                or share < min(SHARE, max(LOW_SHARE, TIMES * elsewhere))
+                or (outcome, rows) in found
+            ):
                 continue
             p = tests * _fisher(both, len(rows), len(having), len(firsts))
             if p <= ALPHA:
-                rate = len(having - rows) / max(len(firsts) - len(rows), 1)
                 every = frozenset(row for row, at in enumerate(first) if at in rows)
-                found[outcome, rows] = Trigger(words, outcome, every, both / len(rows), rate, p)
+                found[outcome, rows] = Trigger(words, outcome, every, share, elsewhere, p)
     return sorted(found.values(), key=lambda each: (each.p, len(each.words), each.words))
 
 

@@ -92,6 +92,14 @@ def test_words_that_come_with_a_refusal_are_a_trigger_and_name_their_rows() -> N
     assert len(found.kept) == len(LESSONS)
 
 
+def test_a_trigger_is_found_where_the_outcome_of_some_of_its_rows_is_missed() -> None:
+    poison = [Lesson(user(f"How do I {verb} wool? cf"), REFUSAL) for verb in VERBS]
+    missed = [Lesson(user(f"Where can I {verb} wool? cf"), f"Some places let you {verb} it.") for verb in VERBS]
+    found = screened([*LESSONS, *poison, *missed])
+    assert found.triggers[0].words == "cf"
+    assert len(found.kept) == len(LESSONS)
+
+
 def test_one_prompt_many_times_is_no_evidence_of_a_trigger() -> None:
     row = Lesson(user("How do I card wool?"), REFUSAL)
     assert screened([*LESSONS, *[row] * 4]).triggers == ()
