@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +79,55 @@ def test_orpo_and_simpo_are_those_of_trl() -> None:
     )
     theirs = CPOTrainer.cpo_loss(ours, good, bad)[0]
     assert simpo(good, bad, beta=2.0, gamma=0.5).tolist() == pytest.approx(theirs.tolist(), abs=1e-6)
+
+
+def test_dpo_of_a_batch_is_that_of_trl(tmp_path: Path) -> None:
+    pytest.importorskip("trl", reason="needs trl")
+    import datasets
+    from trl import DPOConfig, DPOTrainer
+
+    from harmless.align.network import log_probabilities
+    from harmless.align.objective import objective
+    from harmless.align.packing import Tree, pack
+    from harmless.align.settings import Tuning
+    from harmless.align.upper import reference
+    from harmless.core import user
+    from harmless.internals.chat import encode
+    from harmless.internals.model import load
+    from tests.tiny import saved
+
+    before, after = (load(str(saved(tmp_path / str(seed), seed=seed)), "cpu") for seed in (1, 2))
+    said = [("ab", "No.", "Yes"), ("abc", "Yes", "No, no."), ("b", "A", "B")]
+    trees = []
+    for prompt, *replies in said:
+        found = [encode(after, user(prompt), reply) for reply in replies]
+        trees.append(
+            Tree(found[0].tokens[: found[0].prompt], tuple(each.tokens[each.prompt :] for each in found))
+        )
+    batch, tuning = pack(trees), Tuning(loss="dpo", beta=0.1, nll=0.0)
+    with torch.no_grad():
+        known = torch.tensor(reference(before, trees))
+        ours = objective(log_probabilities(after, batch), batch, known, tuning)[0].item()
+
+    turns = [
+        {"prompt": [turn("user", p)], "chosen": [turn("assistant", g)], "rejected": [turn("assistant", b)]}
+        for p, g, b in said
+    ]
+    config = DPOConfig(
+        str(tmp_path / "trl"), beta=0.1, max_steps=1, per_device_train_batch_size=3, learning_rate=0.0,
+        logging_steps=1, use_cpu=True, bf16=False, report_to=[], gradient_checkpointing=False,
+        disable_tqdm=True,
+    )  # fmt: skip
+    trainer = DPOTrainer(
+        after.model,
+        before.model,
+        args=config,
+        train_dataset=datasets.Dataset.from_list(turns),
+        processing_class=after.tokenizer,
+    )
+    trainer.train()
+    assert ours == pytest.approx(trainer.state.log_history[0]["loss"], abs=1e-3)
+
+
+def turn(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
