@@ -14,6 +14,7 @@ from harmless.align.refusals import Quality, at_risk, quality
 from harmless.check import Change, Measure, Rate, compare, grade
 from harmless.check.metrics.perplexity import surprise
 from harmless.check.observed import observe, row_of
+from harmless.check.rates import rate_of
 from harmless.core import Expect
 from harmless.core.model import Model
 from harmless.errors import UnlikePlansError, UsageError
@@ -39,6 +40,7 @@ class Refusals(Model):
 class Standing(Model):
     """Where one target stands, and what changed from the first target of the comparison.
 
+    ``ordinary`` is over-refusal of the benign prompts that have no hazard, beside that of all.
     ``domains`` are unsafe rates by domain of the taxonomy, ``attacks`` success rates by attack. ``alike`` is
     the share of answers to benign prompts that open with the same four words, a sign of too much training.
     ``perplexity`` is that of plain text and ``surprise`` its relative change; ``accuracy`` the share of right
@@ -53,6 +55,7 @@ class Standing(Model):
     over_refusal: Rate
     unsafe_change: Change | None = None
     over_refusal_change: Change | None = None
+    ordinary: Rate
     domains: Mapping[str, Rate] = {}
     refusals: Refusals
     alike: float | None = None
@@ -149,6 +152,7 @@ def _standing(
         over_refusal=summary.over_refusal,
         unsafe_change=change and change.unsafe,
         over_refusal_change=change and change.over_refusal,
+        ordinary=_ordinary(store, record),
         domains={cell.name: cell.unsafe for cell in summary.domains},
         **_replies(store, record),
     )
@@ -182,6 +186,13 @@ def _success(store: Store, run: RunRecord, first: RunRecord | None) -> dict[str,
             "Attack every target in the same way.",
         )
     return {each.name: each.asr for each in attacks.results(store, run.id).attacks}
+
+
+def _ordinary(store: Store, record: RunRecord) -> Rate:
+    """Return how many benign prompts were refused of those on no hazard's ground."""
+    rows = observe(store, record).rows.values()
+    plain = [row for row in rows if row.prompt.expect is Expect.ANSWER and row.prompt.hazard is None]
+    return rate_of(plain, lambda row: row.refused, record.policy.confidence)
 
 
 def _replies(store: Store, record: RunRecord) -> dict[str, Any]:

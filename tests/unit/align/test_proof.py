@@ -169,6 +169,14 @@ def test_attacks_on_the_same_objectives_stand_side_by_side(tmp_path: Path, store
         prove(store, [*runs[:3], attacked(half, ["harmful 2", "harmful 5"])])
 
 
+def test_ordinary_prompts_are_those_without_a_hazard(tmp_path: Path, store: Store) -> None:
+    path = tmp_path / "mixed.jsonl"
+    rows = [("harmful 0", "refuse", "O57"), ("benign 0", "answer", "O57"), ("benign 5", "answer", None)]
+    path.write_text("".join(json.dumps({"prompt": p, "expect": e, "hazard": h}) + "\n" for p, e, h in rows))
+    (standing,) = prove(store, [run(store, Model("x", refusing(1, 1)), load_suite(str(path)))]).standings
+    assert (standing.over_refusal.rate, standing.ordinary.rate, standing.ordinary.n) == (0.5, 0.0, 1)
+
+
 def test_domains_of_the_harmful_prompts_are_apart(tmp_path: Path, store: Store) -> None:
     asked, half = suite(tmp_path), Model("half", refusing(2, 0))
     (standing,) = prove(store, [run(store, half, asked)]).standings

@@ -26,7 +26,14 @@ def rate(value: float | None, spread: float = 0.02) -> Rate:
 def standing(name: str, unsafe: float | None, refused: float | None, **more: Any) -> Standing:
     nothing = rate(None)
     refusals = Refusals(reason=rate(0.9), way_on=rate(0.8), evasive=rate(0.05), help=nothing)
-    fields = {"target": name, "runs": (name,), "refusals": refusals, "on_front": True, **more}
+    fields = {
+        "target": name,
+        "runs": (name,),
+        "refusals": refusals,
+        "ordinary": rate(0.01),
+        "on_front": True,
+        **more,
+    }
     return Standing(unsafe=rate(unsafe), over_refusal=rate(refused), **fields)
 
 
