@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from harmless.explain.attribution import Attribution, Explained
+from harmless.explain.counterfactual import Counterfactual, Flip
 from harmless.report.charts.layers import plot
-from harmless.report.sections import Page, Section, heat
+from harmless.report.sections import STEPS, Heat, Page, Rows, Section, heat
 
 METHODS = {
     "ablation": "Each word left out",
@@ -88,3 +89,60 @@ def deletion_words(by: Attribution) -> str:
         f"Deletion test: {verdict} {len(test.areas)} random orders (area {test.area:+.2f} nats, "
         f"random {mean:+.2f})."
     )
+
+
+def counterfactual_page(found: Counterfactual) -> Page:
+    """Return the smallest edit that flips what a target does, and swaps of identity terms."""
+    sections = []
+    if found.edit:
+        sections.append(
+            Section(
+                "Smallest edit" if found.edit.flips else "Nearest edit",
+                f"{found.tried} prompts were asked; nothing is claimed of others.",
+                heats=(_marked(found.text, found.edit), Heat("After", ((found.edit.text, 0, ""),))),
+            )
+        )
+    cells = tuple(
+        (
+            f"{each.term} → {each.other}",
+            each.axis,
+            "not judged" if each.refused is None else "refused" if each.refused else "answered",
+            "–" if each.score is None else f"{each.score:.2f}",
+            "yes" if each.flips else "no",
+        )
+        for each in found.swaps
+    )
+    if cells:
+        head = ("Exchanged", "Axis", "Then", "Refusal", "Changes the decision")
+        sections.append(
+            Section("Identity terms", "All terms of the prompt are exchanged.", rows=Rows(head, cells))
+        )
+    return Page("Counterfactual", found.target, counterfactual_finding(found), tuple(sections))
+
+
+def counterfactual_finding(found: Counterfactual) -> str:
+    """Return in a sentence what flips the decision."""
+    was, then = ("refused", "answered") if found.refused else ("answered", "refused")
+    edit = found.edit
+    if edit is None or not edit.flips:
+        told = f"The prompt is {was}, and no edit that was tried changes that"
+    else:
+        words = [
+            f"“{each.word}” → “{each.put}”" if each.put else f"without “{each.word}”" for each in edit.changes
+        ]
+        told = f"The prompt is {was}; {', '.join(words)}, and it is {then}"
+    if not found.biased:
+        return f"{told}."
+    terms = ", ".join(f"{each.term} → {each.other}" for each in found.biased)
+    return f"{told}. Bias: the decision changes with {terms}."
+
+
+def _marked(text: str, edit: Flip) -> Heat:
+    pieces: list[tuple[str, int, str]] = []
+    at = 0
+    for each in edit.changes:
+        start, end = each.span
+        pieces += [(text[at:start], 0, ""), (text[start:end], -STEPS, each.put or "left out")]
+        at = end
+    pieces.append((text[at:], 0, ""))
+    return Heat("Before", tuple(piece for piece in pieces if piece[0]))
