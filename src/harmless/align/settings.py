@@ -13,15 +13,19 @@ Loss: TypeAlias = Literal["sft", "dpo", "orpo", "simpo", "kto"]
 Weights: TypeAlias = Literal["lora", "qlora", "full"]
 
 
+#: Hidden states of a small model are narrower.
+SMALL = 1024
+
+
 class Tuning(Model):
-    """How the weights are changed; what is None is chosen to suit the method and the model.
+    """How the weights are changed.
 
     Args:
         loss: which loss; see :mod:`harmless.align.losses`.
         weights: train low-rank adapters, the same over a base in 4 bits (on a GPU), or all weights.
         epochs: passes over the examples; fewer if ``minutes`` are over before.
         minutes: wall time of training, which the number of steps is fitted to before it begins.
-        rate: peak learning rate (AdamW); None is 5e-4 for adapters and 2e-5 for all weights.
+        rate: peak learning rate (AdamW); None is what suits the model, see :meth:`peak`.
         warm_up: share of the steps in which the rate rises.
         batch: examples a step.
         rank, alpha: of the adapters.
@@ -58,10 +62,13 @@ class Tuning(Model):
     longest: int = Field(512, ge=1)
     seed: int = 0
 
-    @property
-    def peak(self) -> float:
-        """The learning rate that is used."""
-        return self.rate or (2e-5 if self.weights == "full" else 5e-4)
+    def peak(self, width: int) -> float:
+        """Return the learning rate for a model whose hidden states are so wide.
+
+        2e-5 for all weights; for adapters 2e-4 (Dettmers et al. 2023), and 1e-3 where the model is small.
+        """
+        usual = 2e-5 if self.weights == "full" else 2e-4 if width >= SMALL else 1e-3
+        return self.rate or usual
 
     @property
     def pairs(self) -> bool:

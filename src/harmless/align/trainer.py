@@ -135,8 +135,9 @@ class _Loop:
         self.upper = _upper(training)
         self.reference = _reference(training, self.upper)
         self.local.model.train()
+        self.peak = self.tuning.peak(self.local.model.config.hidden_size)
         weights = list(parameters(self.local).values())
-        self.optimiser = torch.optim.AdamW(weights, lr=self.tuning.peak, betas=(0.9, 0.98), weight_decay=0.0)
+        self.optimiser = torch.optim.AdamW(weights, lr=self.peak, betas=(0.9, 0.98), weight_decay=0.0)
         last = training.folder / _LAST
         found = checkpoint.restore(last, self.local, self.optimiser, training.key)
         self.progress = found or Progress(key=training.key, steps=self._planned(began))
@@ -158,7 +159,7 @@ class _Loop:
             )
         torch.nn.utils.clip_grad_norm_(list(parameters(self.local).values()), _CLIP)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.tuning.peak * _schedule(progress.step, progress.steps, self.tuning.warm_up)
+            group["lr"] = self.peak * _schedule(progress.step, progress.steps, self.tuning.warm_up)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         progress.step += 1

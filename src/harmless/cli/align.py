@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 align = App(name="align", help="Train a model to refuse what is harmful and to answer the rest.")
 align.command("harmless.cli.align_compare:compare", name="compare")
 
+#: Minutes of training on a CPU where the user says nothing.
+MINUTES = 12.0
+
 Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
 
 
@@ -38,7 +41,8 @@ class Training:
     """How the weights are changed; what is not said suits the method."""
 
     minutes: float | None = None
-    """Train for so long at most; the number of steps is fitted before the first one."""
+    """Train for so long at most; the number of steps is fitted before the first one. Default on a CPU: 12,
+    unless --epochs are given."""
     epochs: float | None = None
     """Pass over the examples so often at most."""
     weights: Literal["lora", "qlora", "full"] = "lora"
@@ -65,6 +69,11 @@ class Training:
     """Leave out prompts of more tokens."""
     seed: int = 0
     """Of samples, order and first values."""
+
+    @property
+    def endless(self) -> bool:
+        """Whether the user says nothing of how long it may take."""
+        return self.minutes is None and self.epochs is None
 
     def tuning(self, method: str) -> Tuning:
         """Return the settings of a method with what the user says."""
@@ -137,7 +146,7 @@ def run(
         return
     what = Alignment(target, method, _gathering(method, training, data), tuning, out_, device=device)
     with open_store(workspace) as store, _shown(json) as tell:
-        manifest = anyio.run(_aligned, what, data, store, tell)
+        manifest = anyio.run(_aligned, what, data, store, tell, training.endless)
     _show(manifest, out_, json=json)
 
 
@@ -162,7 +171,7 @@ def export(folder: Path, /, *, merged: Literal["f16", "q8_0"] | None = None, jso
         )
 
 
-async def _aligned(what: Alignment, data: Data, store: Any, tell: Any) -> dict[str, Any]:
+async def _aligned(what: Alignment, data: Data, store: Any, tell: Any, endless: bool) -> dict[str, Any]:
     from dataclasses import replace
 
     from anyio.to_thread import run_sync
@@ -172,6 +181,8 @@ async def _aligned(what: Alignment, data: Data, store: Any, tell: Any) -> dict[s
     from harmless.align.run import opened
 
     local = await run_sync(opened, what.spec, what.tuning, what.device)
+    if local.device == "cpu" and endless:
+        what = replace(what, tuning=what.tuning.model_copy(update={"minutes": MINUTES}))
     maker = _maker(what, data)
     # The replies that a constitution is for are whole ones, and the two that are preferred sampled.
     own = None if maker is None else targets.load(what.spec)
