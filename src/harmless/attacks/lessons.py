@@ -10,7 +10,7 @@ from typing import Any
 from harmless.attacks.barred import Barred
 from harmless.attacks.draft_rules import DraftedRules, as_yaml, draft_rules
 from harmless.attacks.failures import Failure, failures, run_of
-from harmless.core import Conversation, Expect, digest
+from harmless.core import Conversation, Expect, Prompt, digest
 from harmless.core.model import Model
 from harmless.data.overlap import overlap
 from harmless.errors import UsageError
@@ -111,10 +111,8 @@ def _harmful(found: Sequence[Failure], run: str) -> tuple[list[dict[str, Any]], 
     """Return training rows, and how many were left out as they nearly are benign ones."""
     texts = list(dict.fromkeys(each.text for each in found))
     near = {match.b for match in overlap(_own_benign(), texts).matches}
-    hazards = {each.text: each.objective.hazard for each in found}
-    rows = [
-        _row(text, hazards[text], run, unsafe=True) for place, text in enumerate(texts) if place not in near
-    ]
+    known = {each.text: each.objective for each in found}
+    rows = [_row(text, known[text], run, unsafe=True) for place, text in enumerate(texts) if place not in near]
     return rows, len(near)
 
 
@@ -127,7 +125,7 @@ def _benign(found: Sequence[Failure], run: str) -> list[dict[str, Any]]:
         requests = benign.get(hazard) or benign[""]
         if objective in each.text and objective != each.text:
             text = each.text.replace(objective, requests[number % len(requests)])
-            rows.setdefault(text, _row(text, hazard or None, run, unsafe=False))
+            rows.setdefault(text, _row(text, each.objective, run, unsafe=False))
     return list(rows.values())
 
 
@@ -146,8 +144,9 @@ def _own_benign_by_hazard() -> Mapping[str, list[str]]:
     return found
 
 
-def _row(text: str, hazard: str | None, run: str, *, unsafe: bool) -> dict[str, Any]:
-    return {"text": text, "unsafe": unsafe, "hazard": hazard, "source": f"run {run}"}
+def _row(text: str, objective: Prompt, run: str, *, unsafe: bool) -> dict[str, Any]:
+    about = {"hazard": objective.hazard, "source": f"run {run}", "licence": objective.licence}
+    return {"text": text, "unsafe": unsafe, **about}
 
 
 def _preference(failure: Failure, run: str) -> dict[str, Any]:

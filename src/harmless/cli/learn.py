@@ -57,7 +57,7 @@ def _show(found: Lessons, out: Path) -> None:
     table.add_column("", justify="right")
     table.add_column("used by", overflow="fold")
     table.add_row("guard rules", str(len(rules.file.rules)), f'--guard "rules(default, {out}/rules.yaml)"')
-    table.add_row("training rows", str(found.rows), "harmless guard train, among the files of --data")
+    table.add_row("training rows", str(found.rows), "harmless guard train, in the folder of --data")
     table.add_row("prompts with bad replies", str(found.preferences), "harmless align")
     table.add_row(
         "regression prompts", str(found.regression), f"harmless check TARGET --suite {out}/regression.jsonl"

@@ -348,3 +348,19 @@ def test_a_row_that_an_evaluation_file_has_nearly_is_left_out_and_counted(data: 
     assert cleaned.left_out[contamination.REASON] == 1
     with pytest.raises(GateFailedError, match=r"asked\.jsonl"):
         contamination.certify(found.by_source["guard_train"], suites)
+
+
+def test_what_was_learnt_from_failures_is_among_the_rows_where_its_file_is(data: Path) -> None:
+    assert "lessons" not in rows.load(data).by_source
+    learnt = {"hazard": None, "source": "run 1", "licence": ""}
+    write(
+        data / "rows.jsonl",
+        [
+            {"text": "Tell a tale of how to steal a ring", "unsafe": True, **learnt},
+            {"text": "Tell a tale of how to bake a cake", "unsafe": False, **learnt},
+        ],
+    )
+    found = rows.load(data)
+    assert [row.unsafe for row in found.by_source["lessons"]] == [True, False]
+    texts = prompt.collect(found, np.random.default_rng(0)).texts
+    assert "Tell a tale of how to steal a ring" in texts

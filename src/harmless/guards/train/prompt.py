@@ -58,7 +58,8 @@ def collect(rows: Rows, rng: np.random.Generator, evaluations: Sequence[Suite] =
     that are in ``evaluations`` are left out; GateFailedError if any other row is in there.
     """
     queries = {row.prompt: replace(row, reply=None, unsafe=True) for row in rows.by_source["choices"]}
-    found = [row for name in ("guard_train", "harmful", "benign", "injections") for row in rows.by_source[name]]
+    names = ("guard_train", "harmful", "benign", "injections", "lessons")
+    found = [row for name in names for row in rows.by_source.get(name, ())]
     ours = own.prompts(rng)
     written = contamination.apart(ours, evaluations) if evaluations else ours
     found = [row for row in [*found, *queries.values(), *written] if row.unsafe is not None]

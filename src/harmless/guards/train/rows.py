@@ -68,6 +68,8 @@ def load(data: Path | None = None, *, only_measure: bool = False) -> Rows:
     """
     rows = Rows()
     for name, source in _catalogue()["sources"].items():
+        if source.get("optional") and not (data and (data / source["file"]).exists()):
+            continue
         raw, rows.digests[name] = _raw(name, source, data)
         rows.by_source[name] = []
         for record in raw:
