@@ -37,7 +37,8 @@ ORDINARY = (own.ORDINARY, "Self-Instruct seeds", "deepset/prompt-injections")
 SHORT = 25
 SHARE = 0.75
 """Weight of the encoder beside tier 1: with one half, prompts of unseen sources were told apart worse."""
-MAX_FALSE_POSITIVES, MAX_SHORT = 0.02, 0.01
+MAX_FALSE_POSITIVES, MAX_SHORT, MAX_PAIRS = 0.02, 0.01, 0.12
+"""Largest share flagged of ordinary prompts, of short ones, and of the benign sides of contrast pairs."""
 GRID = np.arange(0.1, 0.96, 0.005)
 
 
@@ -81,14 +82,12 @@ def train(
     parts = split(prompts, rng, seen(earlier) if earlier else None)
     tuned = finetune(_examples(parts), tuning, progress, earlier.network if earlier else None)
     progress("quantising")
-    network = tuned.onnx(parts.texts(rng.permutation(parts.train)[:CALIBRATION]))
-    made = bert.parse(NAME, network, _tokens(tuned), json.dumps(_about(tuned)).encode())
+    made = _graph(tuned, parts.texts(rng.permutation(parts.train)[:CALIBRATION]))
     progress("thresholds")
     notes, metrics = _fitted(parts, made, tuning.seed)
-    exact = bert.parse(NAME, tuned.onnx([]), made.tokens, json.dumps(made.metadata).encode())
-    truth = parts.labels(parts.test)
-    metrics["auroc_float32"] = auroc(truth, exact.scores(parts.texts(parts.test)))
-    metrics["megabytes"] = round(len(network) / 1e6, 2)
+    exact = _graph(tuned, []).scores(parts.texts(parts.test))
+    metrics["auroc_float32"] = auroc(parts.labels(parts.test), exact)
+    metrics["megabytes"] = round(len(made.network) / 1e6, 2)
     files = _write(out, made, _about(tuned) | notes | _origin(rows, metrics) | _learnt(parts, earlier))
     counts = {name: len(found) for name, found in rows.by_source.items()}
     return TrainReport({k: [v] for k, v in metrics.items()}, files, counts, dict(rows.left_out))
@@ -102,16 +101,15 @@ def _chained(groups: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Split:
-    """Rows by number: ``train`` is learnt now, ``test`` set aside; what is in neither was learnt before."""
+    """Rows by number: ``train`` is learnt, ``test`` set aside; what is in neither was learnt before.
+
+    ``first`` is what tier 1 has learnt, which is not trained along: a stand-in is, to be measured with.
+    """
 
     data: PromptRows
     train: NDArray[np.int64]
     test: NDArray[np.int64]
-
-    @property
-    def known(self) -> NDArray[np.int64]:
-        """All rows that are not set aside."""
-        return np.setdiff1d(np.arange(len(self.data.rows)), self.test)
+    first: NDArray[np.int64]
 
     def texts(self, index: NDArray[np.int64]) -> list[str]:
         """Return the prompts of the rows ``index``."""
@@ -133,12 +131,13 @@ def split(prompts: PromptRows, rng: np.random.Generator, before: NDArray[np.uint
     groups = prompts.groups
     drawn = (folds(groups, FOLDS, rng) == 0) & ~_chained(groups)
     if before is None:
-        return Split(prompts, np.flatnonzero(~drawn), np.flatnonzero(drawn))
+        train = np.flatnonzero(~drawn)
+        return Split(prompts, train, np.flatnonzero(drawn), train)
     old = np.isin(digests(prompts.texts), before)
     touched, pairs = np.isin(groups, groups[old]), prompts.sources == own.PAIRS
     again = old & (rng.random(len(old)) < AGAIN)
-    train = np.where(pairs, touched | ~drawn, again)
-    return Split(prompts, np.flatnonzero(train), np.flatnonzero(~touched & (~pairs | drawn)))
+    train, test = np.where(pairs, touched | ~drawn, again), ~touched & (~pairs | drawn)
+    return Split(prompts, np.flatnonzero(train), np.flatnonzero(test), np.flatnonzero(old))
 
 
 def digests(texts: Sequence[str]) -> NDArray[np.uint32]:
@@ -189,7 +188,7 @@ def _fitted(parts: Split, made: Encoder, seed: int) -> tuple[dict[str, Any], dic
     texts, labels = parts.texts(parts.test), parts.labels(parts.test)
     sources = parts.data.sources[parts.test]
     second = made.scores(texts)
-    linear = prompt.fit_harm(parts.data, parts.known, seed)
+    linear = prompt.fit_harm(parts.data, parts.first, seed)
     first = np.clip(linear.scores([hashed(texts)])[:, 0], -LIMIT, LIMIT)
     slopes = [logistic(scores[:, None], labels) for scores in (second, first)]
     (a, a0), (b, b0) = ((float(slope[0]), bias) for slope, bias in slopes)
@@ -217,7 +216,8 @@ def chosen(
     """Return the threshold, and what it gives.
 
     It is the one with the best F1, averaged over the mixed sets, among those that flag at most
-    ``MAX_FALSE_POSITIVES`` of the ordinary benign rows and at most ``MAX_SHORT`` of the short ones.
+    ``MAX_FALSE_POSITIVES`` of the ordinary benign rows, ``MAX_SHORT`` of the short ones and ``MAX_PAIRS`` of
+    the benign sides of contrast pairs.
 
     Args:
         chance: (rows,) probabilities of harm from a model that has not seen the rows.
@@ -226,6 +226,8 @@ def chosen(
         short: (rows,) whether they are short phrases, of at most ``SHORT`` characters.
     """
     ordinary = np.isin(sources, ORDINARY) & (labels == 0)
+    harmless = (sources == own.PAIRS) & (labels == 0)
+    limits = ((ordinary, MAX_FALSE_POSITIVES), (ordinary & short, MAX_SHORT), (harmless, MAX_PAIRS))
     mixed = [sources == name for name in MIXED if (sources == name).any()]
 
     def flagged(rows: NDArray[np.bool_], least: float) -> float:
@@ -234,15 +236,13 @@ def chosen(
     def f1(least: float) -> float:
         return float(np.mean([prompt.f1(labels[rows], chance[rows] >= least) for rows in mixed] or [0.0]))
 
-    allowed = [
-        least
-        for least in GRID
-        if flagged(ordinary, least) <= MAX_FALSE_POSITIVES and flagged(ordinary & short, least) <= MAX_SHORT
-    ]
+    allowed = [least for least in GRID if all(flagged(rows, least) <= most for rows, most in limits)]
     best = round(float(max(allowed or GRID[-1:], key=f1)), 3)
     plain = ~np.isin(sources, MIXED) & (labels == 1)
     found = {"f1_mixed": f1(best), "false_positives": flagged(ordinary, best)}
     found |= {"false_positives_short": flagged(ordinary & short, best), "recall_plain": flagged(plain, best)}
+    found["false_positives_pairs"] = flagged(harmless, best)
+    found["recall_pairs"] = flagged((sources == own.PAIRS) & (labels == 1), best)
     names = [name for name in MIXED if len(set(labels[sources == name])) == 2]
     found |= {f"auroc_{name}": auroc(labels[sources == name], chance[sources == name]) for name in names}
     return best, found
@@ -264,6 +264,12 @@ def _origin(rows: Rows, metrics: Mapping[str, float]) -> dict[str, Any]:
         "data": {"digests": rows.digests, "licences": rows.licences, "left_out": dict(rows.left_out)},
         "metrics": {name: round(value, 4) for name, value in metrics.items()},
     }
+
+
+def _graph(tuned: Tuned, calibration: Sequence[str]) -> Encoder:
+    """Return the tuned network as the guard runs it; in float32 without texts to calibrate on."""
+    tokens, about = _tokens(tuned), json.dumps(_about(tuned)).encode()
+    return bert.parse(NAME, tuned.onnx(calibration), tokens, about)
 
 
 def _tokens(tuned: Tuned) -> bytes:

@@ -25,8 +25,7 @@ POOL, HEAD_RATE, WARM_UP, DROPOUT = 32, 1e-3, 0.1, 0.1
 class Tuning:
     """How the encoder is fine-tuned: passes over the rows, peak learning rate (AdamW), texts a step, tokens.
 
-    ``frozen`` is how many of the lowest layers stay as they are; ``apart`` the weight of the loss that sets the
-    two sides of a contrast pair apart.
+    ``frozen`` is how many of the lowest layers stay as they are.
     """
 
     epochs: float = 2.0
@@ -35,7 +34,6 @@ class Tuning:
     longest: int = 128
     seed: int = 0
     frozen: int = 0
-    apart: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,11 @@ def _steps(
         ids, mask = _padded([read[i] for i in batch])
         with torch.autocast("cpu", torch.bfloat16, enabled=fast):
             scores = network(ids, mask)
-        loss = _loss(scores.float(), examples, batch, tuning.apart)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            scores.float(),
+            torch.tensor(examples.labels[batch]).float(),
+            torch.tensor(examples.weights[batch]).float(),
+        )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
@@ -180,24 +182,6 @@ def _optimiser(network: Any, tuning: Tuning, steps: int) -> tuple[Any, Any]:
         optimiser, lambda step: min((step + 1) / warm, max(1 - step / steps, 0.02))
     )
     return optimiser, plan
-
-
-def _loss(scores: Any, examples: Examples, batch: NDArray[np.int64], apart: float) -> Any:
-    """Return the weighted cross-entropy, and for pairs in the batch that of telling which side is harmful."""
-    import torch
-
-    labels, share = examples.labels[batch], examples.weights[batch]
-    loss = torch.nn.functional.binary_cross_entropy_with_logits(
-        scores, torch.tensor(labels).float(), torch.tensor(share).float()
-    )
-    place = {row: n for n, row in enumerate(batch.tolist())}
-    other = [place.get(row, -1) for row in examples.partners[batch].tolist()]
-    pairs = [(n, other[n]) for n in np.flatnonzero(labels) if other[n] >= 0]
-    if not (apart and pairs):
-        return loss
-    harmful, benign = (list(side) for side in zip(*pairs, strict=True))
-    gaps = torch.nn.functional.softplus(scores[benign] - scores[harmful])
-    return loss + apart * gaps.sum() / len(batch)
 
 
 def encoder_folder() -> Path:
