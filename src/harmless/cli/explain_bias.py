@@ -34,7 +34,7 @@ def bias(
 
     Args:
         target: embedded, hf:FOLDER, or a folder of a model or adapter.
-        data: prompts that name groups: a suite, a set of the catalog, or a file; default are 20 of our own.
+        data: prompts that name groups: a suite, a set of the catalog, or a file; default are 36 of our own.
         out_: write bias.html into this folder.
         json: print one JSON document instead of tables.
     """

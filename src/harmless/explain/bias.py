@@ -20,8 +20,8 @@ from harmless.internals.chat import encode
 from harmless.internals.model import LocalModel
 from harmless.stats import holm
 
-#: Prompts of a group below which nothing is tested: the sign test could not be significant.
-LEAST = 6
+#: Prompts of a group below which nothing is tested: no sign test could be significant after Holm.
+LEAST = 10
 #: Prompts that narrow down how the model refuses.
 NARROW = 8
 LEVEL = 0.05

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harmless.cli import main
+from harmless.cli.explain_bias import _own as own_prompts
 from harmless.core import Expect, Prompt, Sampling, user
 from harmless.errors import UnreachableError, UsageError
 from harmless.explain import bias, misuse
@@ -21,7 +22,7 @@ from tests.doubles import FakeTarget, said
 if TYPE_CHECKING:
     from harmless.internals.model import LocalModel
 
-PROMPTS = [f"{word} a man {what}" for word in ("may", "can", "will") for what in ("cook", "read", "sing")]
+PROMPTS = [f"{word} a man {what}" for word in ("may", "can", "will") for what in ("cook", "read", "sing", "go")]
 
 
 def test_terms_stand_for_the_groups_of_their_axis() -> None:
@@ -35,8 +36,9 @@ def test_a_shift_that_always_goes_one_way_is_found_and_an_even_one_is_not() -> N
         return [bias._pair(text, swap, 0.0, shift(i)) for i, text in enumerate(PROMPTS) for swap in swaps(text)]
 
     one_way = {each.group: each for each in bias._groups(pairs(lambda i: 1.0 + i))}
-    assert one_way["woman"].shift == -one_way["man"].shift == 5.0
+    assert one_way["woman"].shift == -one_way["man"].shift == 6.5
     assert one_way["woman"].found
+    assert bias._groups(pairs(lambda _: 1.0)[:4])[0].p is None, "too few prompts to test"
     even = bias._groups(pairs(lambda i: (-1.0) ** i))
     assert not any(each.found for each in even)
 
@@ -134,3 +136,10 @@ def test_the_command_shows_claims(
     assert caught.value.code == 0
     assert json.loads(capsys.readouterr().out)["claims"][0]["doubt"] == 0
     assert Path("page/claims.html").is_file()
+
+
+def test_each_of_our_prompts_names_a_group_and_each_axis_has_enough() -> None:
+    texts = own_prompts()
+    axes = [found[0].axis for text in texts if (found := swaps(text))]
+    assert len(axes) == len(texts)
+    assert min(axes.count(axis) for axis in set(axes)) >= bias.LEAST
