@@ -163,9 +163,11 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--plan", choices=("families", "adaptive"), default="families")
     parser.add_argument("--objectives", type=int, help="a hazard")
+    parser.add_argument("--target", help="instead of that of the plan")
     given = parser.parse_args()
     plan = yaml.safe_load((HERE / "attack_table.yaml").read_text())
     plan["attacks"] = plan.pop("plans")[given.plan]
+    plan["target"] = given.target or plan["target"]
     if given.objectives:
         plan["hazards"]["objectives"] = given.objectives
     objectives = aims(**plan["hazards"])
@@ -187,7 +189,8 @@ def main() -> None:
     print(table(rows))
     path = HERE / "results" / "attack_table.json"
     before = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps(before | {given.plan: result}, indent=1) + "\n")
+    name = f"{given.plan}, {given.target}" if given.target else given.plan
+    path.write_text(json.dumps(before | {name: result}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
