@@ -5,8 +5,8 @@
 
 Attribution of a prompt of 30 tokens by each method, without and with the deletion test; probes for harm,
 refusal and truth at all layers over 500 prompts (built-in twins and ordinary prompts), with the steering and
-the lens apart. Seconds are those of the processor, so that a busy machine does not count. Loading the model is not
-in them. Writes ``bench/results/explain.json``.
+the lens apart. Seconds are those of the processor, so that a busy machine does not count. Loading the model
+is not in them. Writes ``bench/results/explain.json``.
 """
 
 from __future__ import annotations
