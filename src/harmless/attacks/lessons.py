@@ -77,8 +77,7 @@ def learn(store: Store, run: str) -> Drafts:
     barred = Barred(found, record.suite)
     free = _once(each for each in found if each not in barred)
     rules = draft_rules(found, barred, record.id)
-    harmful, near = _harmful(free, record.id)
-    benign = _benign(free, record.id)
+    (harmful, near), benign = _harmful(free, record.id), _benign(free, record.id)
     preferences = [_preference(each, record.id) for each in free if each.reply.strip()]
     regression = [_prompt(each, record.id) for each in _once(found)]
     lessons = Lessons(

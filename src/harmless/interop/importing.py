@@ -7,6 +7,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from harmless import __version__
 from harmless.attacks.calls import Said, calls_of, is_success, target_calls
@@ -88,7 +89,8 @@ async def import_results(
     """
     kind, found = read(path, target)
     objectives = _objectives(found)
-    record = _run(store, Path(path), kind, found, list(objectives.values()), judges, policy)
+    new = _record(_File(Path(path), kind, found), judges, policy)
+    record = store.latest_with_key(new.key) or _started(store, new, list(objectives.values()))
     with run_lock(store.path.parent, record.id):
         if store.state(record.id) != "finished":
             made = _committed(store, record, found, list(objectives))
@@ -156,27 +158,30 @@ def _objectives(found: Imported) -> dict[tuple[str, str | None], Prompt]:
     return kept
 
 
-def _run(
-    store: Store,
-    path: Path,
-    kind: str,
-    found: Imported,
-    objectives: Sequence[Prompt],
-    judges: Mapping[str, Guard],
-    policy: Policy,
-) -> RunRecord:
-    content = hashlib.sha256(path.read_bytes()).hexdigest()
+def _started(store: Store, record: RunRecord, objectives: Sequence[Prompt]) -> RunRecord:
+    store.add_run(record, objectives)
+    store.add_event(record.id, "started")
+    return record
+
+
+class _File(NamedTuple):
+    path: Path
+    format: str
+    found: Imported
+
+
+def _record(file: _File, judges: Mapping[str, Guard], policy: Policy) -> RunRecord:
+    """Return the record of a new run; its key is that of all imports of the same content."""
+    content = hashlib.sha256(file.path.read_bytes()).hexdigest()
     guards = {role: guard.info for role, guard in judges.items()}
-    key = digest("import", content, found.target, guards, policy, length=24)
-    if known := store.latest_with_key(key):
-        return known
-    infos = _infos(found)
-    record = RunRecord(
+    infos, found = _infos(file.found), file.found
+    origin = {"format": file.format, "tool": found.tool, "file": file.path.name, "sha256": content}
+    return RunRecord(
         id=secrets.token_hex(4),
-        key=key,
+        key=digest("import", content, found.target, guards, policy, length=24),
         kind="attack",
         created_at=now(),
-        suite=f"{kind}: {path.name}",
+        suite=f"{file.format}: {file.path.name}",
         plan_hash=digest(content, [info.model_dump() for info in infos]),
         target=TargetInfo(name=found.target, revision=f"as recorded by {found.tool}"),
         guards=guards,
@@ -185,14 +190,11 @@ def _run(
         options={
             "attacks": [info.model_dump() for info in infos],
             "attacker": None,
-            "imported": {"format": kind, "tool": found.tool, "file": path.name, "sha256": content},
+            "imported": origin,
             "judge_error_rates": error_rates(judges["harm"]),
             "version": __version__,
         },
     )
-    store.add_run(record, objectives)
-    store.add_event(record.id, "started")
-    return record
 
 
 def _infos(found: Imported) -> list[AttackInfo]:
@@ -219,30 +221,24 @@ def _committed(
         number = numbers[each.attack, place]
         numbers[each.attack, place] += 1
         key = digest(record.id, each.attack, place, number, length=24)
-        attempt = known.get(key) or _commit(store, record, each, key, place, number)
+        attempt = known.get(key)
+        if attempt is None:
+            ask = ask_key(record.target, record.sampling, each.conversation)
+            attempt = Attempt(key=key, ask=ask, position=place, sample=number, reply=each.reply)
+            step = Step(attack=each.attack, role="target", conversation=each.conversation, note=each.note)
+            attempt = attempt.model_copy(update={"id": store.add_attempt(record.id, attempt, step)})
+        if each.success is not None and THEIRS not in attempt.verdicts:
+            store.add_verdicts([_theirs_of(each, attempt, str(record.options["imported"]["tool"]))])
         if any(role not in attempt.verdicts for role in ROLES):
             made.append((objectives[place], attempt))
     return made
 
 
-def _commit(
-    store: Store, record: RunRecord, each: ImportedAttempt, key: str, place: int, number: int
-) -> Attempt:
-    attempt = Attempt(
-        key=key,
-        ask=ask_key(record.target, record.sampling, each.conversation),
-        position=place,
-        sample=number,
-        reply=each.reply,
-    )
-    step = Step(attack=each.attack, role="target", conversation=each.conversation, note=each.note)
-    made = attempt.model_copy(update={"id": store.add_attempt(record.id, attempt, step)})
-    if each.success is not None:
-        outcome = Outcome.UNSAFE if each.success else Outcome.SAFE
-        verdict = Verdict(outcome=outcome, score=each.score or 0.0, reason=each.by)
-        tool = GuardInfo(name=str(record.options["imported"]["tool"]), revision=each.by, sees="reply")
-        store.add_verdicts([(made.id, THEIRS, tool.identity, verdict)])
-    return made
+def _theirs_of(each: ImportedAttempt, attempt: Attempt, tool: str) -> tuple[int, str, str, Verdict]:
+    """Return the row of the tool's own verdict."""
+    outcome = Outcome.UNSAFE if each.success else Outcome.SAFE
+    verdict = Verdict(outcome=outcome, score=each.score or 0.0, reason=each.by)
+    return attempt.id, THEIRS, GuardInfo(name=tool, revision=each.by, sees="reply").identity, verdict
 
 
 async def _judge(store: Store, made: Sequence[tuple[Prompt, Attempt]], judges: Mapping[str, Guard]) -> None:

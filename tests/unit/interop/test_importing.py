@@ -123,6 +123,21 @@ def test_an_import_that_was_cut_off_goes_on(store: Store) -> None:
     assert found.results.model_copy(update={"run": whole.run}) == whole
 
 
+def test_the_opinion_of_the_tool_is_not_lost_when_an_import_is_cut_off(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(rows: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "add_verdicts", dies)
+        with pytest.raises(RuntimeError):
+            imported(store, "garak.report.jsonl")
+    assert [each.theirs.rate for each in imported(store, "garak.report.jsonl").rescored] == [
+        pytest.approx(1 / 3), 0.0,
+    ]  # fmt: skip
+
+
 def test_what_was_imported_can_be_analysed_and_replayed(store: Store) -> None:
     run = imported(store, "jailbreakbench.json").results.run
     (found,) = failures(store, run)
