@@ -6,9 +6,9 @@
 
 FOLDER is where ``pip install --no-deps --target FOLDER nanogcg`` put it; it needs scipy and tqdm as well. Both
 search for the same beginning of a reply to the same prompt, with the same width, top-k, length and threads, and
-with what they keep of the prompt's tokens. nanoGCG hands keys and values over in a form that transformers 5 no
-longer takes; an adapter around the model takes it, without copying more than the cache does. Writes
-``bench/results/gcg.json``.
+with what they keep of the prompt's tokens; seconds of CPU say more than seconds on a busy machine. nanoGCG
+hands keys and values over in a form that transformers 5 no longer takes; an adapter around the model takes it,
+without copying more than the cache does. Writes ``bench/results/gcg.json``.
 """
 
 from __future__ import annotations
@@ -70,14 +70,13 @@ class Adapter(torch.nn.Module):
 
 def ours(model: Opened, steps: int, width: int, seed: int) -> dict[str, float]:
     """Return candidates a second of ours, and the loss at the end."""
-    started = time.perf_counter()
+    started = _clocks()
     frame = framed(model.local, user(PROMPT), AIM, LENGTH, None)
     options = SearchOptions(length=LENGTH, width=width, top_k=TOP_K)
     search = Search(model.local, frame, model.allowed, options, seed)
     for _ in range(steps):
         search.step()
-    seconds = time.perf_counter() - started
-    return _told(search.evaluated, seconds, search.loss)
+    return _told(search.evaluated, started, search.loss)
 
 
 def theirs(model: Opened, steps: int, width: int, seed: int) -> dict[str, float]:
@@ -91,20 +90,30 @@ def theirs(model: Opened, steps: int, width: int, seed: int) -> dict[str, float]
     config = nanogcg.GCGConfig(num_steps=steps, search_width=width, topk=TOP_K, seed=seed, verbosity="ERROR")
     search = GCG(adapter, model.local.tokenizer, config)
     search.prefix_cache = None
-    started = time.perf_counter()
+    started = _clocks()
     found = search.run(PROMPT, AIM)
-    seconds = time.perf_counter() - started
+    told = _told(adapter.candidates, started, found.best_loss)
     torch.use_deterministic_algorithms(False)
-    return _told(adapter.candidates, seconds, found.best_loss)
+    return told
 
 
-def _told(candidates: int, seconds: float, loss: float) -> dict[str, float]:
+def _clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _told(candidates: int, started: tuple[float, float], loss: float) -> dict[str, float]:
+    seconds, of_cpu = (now - then for now, then in zip(_clocks(), started, strict=True))
     return {
         "candidates": candidates,
         "seconds": round(seconds, 2),
         "a_second": round(candidates / seconds, 2),
+        "a_second_of_cpu": round(candidates / of_cpu, 2),
         "loss": round(loss, 3),
     }
+
+
+def _ratio(rate: dict[str, float]) -> float | None:
+    return round(rate["harmless"] / rate["nanogcg"], 2) if "nanogcg" in rate else None
 
 
 def main() -> None:
@@ -124,13 +133,16 @@ def main() -> None:
         for name, measure in kinds.items():
             runs[name].append(measure(model, steps, width, seed))
             print(name, runs[name][-1], flush=True)
-    rate = {name: statistics.median(each["a_second"] for each in found) for name, found in runs.items()}
+    rates = {
+        unit: {name: statistics.median(each[unit] for each in found) for name, found in runs.items()}
+        for unit in ("a_second", "a_second_of_cpu")
+    }
     result = {
         "steps": steps,
         "width": width,
         "threads": torch.get_num_threads(),
-        "candidates_a_second": rate,
-        "ratio": round(rate["harmless"] / rate["nanogcg"], 2) if "nanogcg" in rate else None,
+        "candidates": rates,
+        "ratio": {unit: _ratio(rate) for unit, rate in rates.items()},
         "versions": {name: version(name) for name in ("torch", "transformers")},
         "nanogcg": next(arguments.peer.glob("nanogcg-*")).name if arguments.peer else "not measured",
         "runs": runs,
