@@ -178,6 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--inside")
+    parser.add_argument("--only", help="measure one kind of poison again, and keep the rest of the result")
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
     judges = Guards(**{role: load(f"cached({name}, 100000)") for role, name in ROLES.items()})
@@ -205,6 +206,8 @@ def main() -> None:
     for name, clean in sets.items():
         made = kinds(given.data) | ({"reversed": (swapped, Kind.REVERSED)} if name == "preferences" else {})
         for kind, (make, expected) in made.items():
+            if given.only not in (None, kind):
+                continue
             for share in SHARES[-1:] if given.inside else SHARES:
                 row = {"set": name, "poison": kind, "share": share}
                 rows.append(
@@ -213,7 +216,14 @@ def main() -> None:
                 print(rows[-1], round(time.process_time(), 1), flush=True)
     result = {"clean": alarms, "poisoned": rows, "seconds": round(time.perf_counter() - started, 1)}
     result |= {"inside": given.inside, "seeds": 1 if given.quick else SEEDS}
-    if not given.quick:
+    if given.only:
+        known = json.loads(RESULT.read_text(encoding="utf-8"))
+        again = {(row["set"], row["poison"], row["share"]): row for row in rows}
+        known["poisoned"] = [
+            again.get((row["set"], row["poison"], row["share"]), row) for row in known["poisoned"]
+        ]
+        RESULT.write_text(json.dumps(known | {"clean": alarms}, indent=2) + "\n", encoding="utf-8")
+    elif not given.quick:
         path = RESULT.with_stem("screen_inside") if given.inside else RESULT
         path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

@@ -13,22 +13,27 @@ from harmless.screen.verdicts import Kind, Reason
 NEAR, LEAST = 0.8, 5
 
 
-def bursts(lessons: Sequence[Lesson], *, near: bool = True) -> dict[int, Reason]:
-    """Return a reason for each row in a burst: prompts with replies that near copies link, ``LEAST`` or more.
+def leaders(lessons: Sequence[Lesson], *, near: bool = True) -> list[int]:
+    """Return for each row the first of those that near copies of prompt and reply link it with, or itself.
 
     Raises:
         MissingExtraError: ``near`` without the extra ``data``; without ``near`` only equal rows count.
     """
-    leader = list(range(len(lessons)))
+    found = list(range(len(lessons)))
     texts = [f"{each.prompt}\n\n{each.reply}" for each in lessons]
     for earlier, later, _ in duplicates(texts, near=NEAR if near else None):
-        leader[later] = leader[earlier]
+        found[later] = found[earlier]
+    return found
+
+
+def bursts(first: Sequence[int]) -> dict[int, Reason]:
+    """Return a reason for each row of the groups with ``LEAST`` rows or more; ``first`` are their leaders."""
     groups: dict[int, list[int]] = defaultdict(list)
-    for row, first in enumerate(leader):
-        groups[first].append(row)
+    for row, leader in enumerate(first):
+        groups[leader].append(row)
     found: dict[int, Reason] = {}
-    for first, rows in groups.items():
+    for leader, rows in groups.items():
         if len(rows) >= LEAST:
-            detail = f"one of {len(rows)} near copies of row {first + 1}"
+            detail = f"one of {len(rows)} near copies of row {leader + 1}"
             found |= dict.fromkeys(rows, Reason(kind=Kind.BURST, score=len(rows), detail=detail))
     return found

@@ -12,7 +12,7 @@ from harmless.core import Exchange, Guard, Outcome
 from harmless.data.lessons import Lesson
 from harmless.errors import MissingExtraError
 from harmless.guards.refusal import refused
-from harmless.screen.bursts import bursts
+from harmless.screen.bursts import bursts, leaders
 from harmless.screen.flips import Judged, flips, judged, reversals
 from harmless.screen.hidden import hidden, named
 from harmless.screen.triggers import Trigger, shared_replies, triggers
@@ -110,6 +110,7 @@ class _Book:
         self._triggers: tuple[Trigger, ...] = ()
         self._unassessed = 0
         self._refused: list[bool] = []
+        self._leaders: list[int] = []
         self._notes: list[str] = []
 
     def note(self, row: int, reason: Reason) -> None:
@@ -130,11 +131,11 @@ class _Book:
             if found:
                 self.note(row, Reason(kind=Kind.HIDDEN, score=len(found), detail=named(found)))
         try:
-            copies = bursts(lessons)
+            self._leaders = leaders(lessons)
         except MissingExtraError as error:
             self._notes.append(f"Only equal rows count as copies: {error}")
-            copies = bursts(lessons, near=False)
-        for row, reason in copies.items():
+            self._leaders = leaders(lessons, near=False)
+        for row, reason in bursts(self._leaders).items():
             self.note(row, reason)
 
     async def ask(self, lessons: Sequence[Lesson], judges: Guards) -> None:
@@ -171,8 +172,9 @@ class _Book:
             for kind in (Kind.HARMFUL_ANSWERED, Kind.BENIGN_REFUSED, Kind.REVERSED)
             if (rows := self._rows(kind))
         }
-        outcomes |= shared_replies(lessons, right)
-        self._triggers = tuple(triggers([each.prompt for each in lessons], outcomes))
+        prompts = [lessons[leader].prompt for leader in self._leaders]  # copies are one piece of evidence
+        outcomes |= shared_replies(prompts, [each.reply for each in lessons], right)
+        self._triggers = tuple(triggers(prompts, outcomes))
         for row in range(len(lessons)):
             best = next((each for each in self._triggers if row in each.rows), None)
             if best is not None:

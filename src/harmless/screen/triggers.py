@@ -14,12 +14,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harmless.data.lessons import Lesson
 from harmless.data.overlap import normal
 
 #: Rows that a trigger is in at least, and the share of all rows that it is in at most.
 LEAST, MOST = 3, 0.5
-#: Share of the prompts with a trigger that have its outcome at least, whatever the others have; or the low share,
+#: Share of the prompts with a trigger that have its outcome at least, whatever others have; or the low share,
 #: if it is so many times that of the others: a guard may miss the outcome of most. Corrected p-value at most.
 SHARE, LOW_SHARE, TIMES, ALPHA = 0.75, 0.25, 20, 0.01
 _WORD = re.compile(r"\w+")
@@ -70,16 +69,17 @@ def triggers(prompts: Sequence[str], outcomes: Mapping[str, frozenset[int]]) -> 
     return sorted(found.values(), key=lambda each: (each.p, len(each.words), each.words))
 
 
-def shared_replies(lessons: Sequence[Lesson], leave_out: frozenset[int]) -> dict[str, frozenset[int]]:
+def shared_replies(
+    prompts: Sequence[str], replies: Sequence[str], leave_out: frozenset[int]
+) -> dict[str, frozenset[int]]:
     """Return the rows of each reply of ``LEAST`` words or more that as many different prompts share."""
-    groups: dict[str, dict[str, int]] = defaultdict(dict)
+    asked: dict[str, set[str]] = defaultdict(set)
     rows: dict[str, set[int]] = defaultdict(set)
-    for row, lesson in enumerate(lessons):
-        reply = normal(lesson.reply)
+    for row, reply in enumerate(map(normal, replies)):
         if row not in leave_out and len(reply.split()) >= LEAST:
-            groups[reply][normal(lesson.prompt)] = row
+            asked[reply].add(normal(prompts[row]))
             rows[reply].add(row)
-    shared = (reply for reply, prompts in groups.items() if len(prompts) >= LEAST)
+    shared = (reply for reply, different in asked.items() if len(different) >= LEAST)
     return {f"the reply '{reply[:40]}'": frozenset(rows[reply]) for reply in shared}
 
 
