@@ -13,7 +13,7 @@ from harmless.internals.chat import encode
 from harmless.internals.model import LocalModel
 
 #: One of so many good replies is learned whole where the others are learned up to their opening.
-WHOLE = 4
+WHOLE = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class Tuning(Model):
         nll: weight of the good reply's likelihood beside a preference.
         decision: preferences look at so many tokens of both replies, because refusal and compliance part
             in the first ones; None looks at whole replies.
-        opening: three of four good replies are learned up to so many tokens only, since what comes after needs
+        opening: every other good reply is learned up to so many tokens only, since what comes after needs
             fewer examples than the decision does; None learns all of them whole.
         longest: prompts of more tokens are left out.
         seed: of the order, and of the adapters' first values.

@@ -62,7 +62,7 @@ class Training:
     smoothing: float | None = None
     """Share of preferences that may be the wrong way round (dpo)."""
     opening: int | None = None
-    """Learn three of four good replies up to so many tokens only: faster, and the decision falls there."""
+    """Learn every other good reply up to so many tokens only: faster, and the decision falls there."""
     decision: int | None = None
     """Look at so many tokens of both replies of a preference."""
     longest: int | None = None
