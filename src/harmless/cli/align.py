@@ -92,7 +92,7 @@ class Data:
     `ordinary`; default: our own contrast pairs and everyday prompts."""
     limit: int | None = None
     """At most so many examples of each source."""
-    reply_tokens: int = 16
+    reply_tokens: int = 12
     """How much of the model's own replies to benign prompts it is held to, in tokens."""
     evaluation: Annotated[
         tuple[Path, ...], Parameter(consume_multiple=True, negative="", show_default=False)
