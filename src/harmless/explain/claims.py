@@ -108,24 +108,16 @@ async def claims(
             raise UnreachableError(f"No reply came: {cause([first])}.", "Check the target.")
         reply = first.text
     warm = sampling.model_copy(update={"temperature": TEMPERATURE, "seed": 1})
-    (found,) = await resampled(target, [user(prompt)], samples, warm)
-    others = [each.text for each in found if each.has_text and each.text.strip()]
+    (again,) = await resampled(target, [user(prompt)], samples, warm)
+    others = [each.text for each in again if each.has_text and each.text.strip()]
     if len(others) < LEAST:
-        raise UnreachableError(f"Only {len(others)} other replies came: {cause(found)}.", "Check the target.")
+        raise UnreachableError(f"Only {len(others)} other replies came: {cause(again)}.", "Check the target.")
     spans = sentences(reply)
     doubts = await _doubts([reply[a:b] for a, b in spans], others, nli)
-    return Claims(
-        target=target.info.name,
-        prompt=prompt,
-        reply=reply,
-        samples=len(others),
-        claims=tuple(
-            [
-                await _claim(prompt, reply, each, doubt, others, nli)
-                for each, doubt in zip(spans, doubts, strict=True)
-            ]
-        ),
-    )
+    found = Claims(target=target.info.name, prompt=prompt, reply=reply, samples=len(others), claims=())
+    rated = zip(spans, doubts, strict=True)
+    each = [await _claim(found, span, doubt, others, nli) for span, doubt in rated]
+    return found.model_copy(update={"claims": tuple(each)})
 
 
 async def _doubts(parts: Sequence[str], others: Sequence[str], nli: Nli | None) -> list[float | None]:
@@ -136,11 +128,12 @@ async def _doubts(parts: Sequence[str], others: Sequence[str], nli: Nli | None) 
 
 
 async def _claim(
-    prompt: str, reply: str, span: Span, doubt: float | None, others: Sequence[str], nli: Nli | None
+    found: Claims, span: Span, doubt: float | None, others: Sequence[str], nli: Nli | None
 ) -> Claim:
+    reply = found.reply
     text = reply[slice(*span)]
     nearest = [_nearest(text, each) for each in others]
-    groups = await clusters(prompt, nearest, _entailing(nli) if nli else alike)
+    groups = await clusters(found.prompt, nearest, _entailing(nli) if nli else alike)
     known = [set(tokens(each)) for each in others]
     words, at = [], span[0]
     for word in content(text):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from harmless.explain.probes import Probed, probe_layers, statements
 from harmless.explain.question import Question
 from harmless.explain.stealth_weights import compare
 from harmless.explain.survey import Survey, survey
+from harmless.internals.chat import encode
 from harmless.internals.model import LocalModel
 from harmless.internals.steering import ablating, adding, difference_in_means
 
@@ -114,10 +116,10 @@ def look_inside(
     refusal = probe_layers("refusal", seen.states, (seen.values > 0).tolist(), clusters)
     direction, lens = None, None
     if steered and harm.best is not None:
-        half = _half(clusters)
-        tried = _tried(harmful, ~half, steered)
-        direction = _direction(local, seen, harmful, half, harm, [talks[i] for i in tried], question)
-        lens = _lens(local, [talks[i] for i in tried], question)
+        halves = _Halves(seen, harmful, _half(clusters))
+        tried = [talks[i] for i in _tried(harmful, ~halves.making, steered)]
+        direction = _direction(local, halves, harm, tried, question)
+        lens = _lens(local, tried, question) if tried else None
     return Inside(
         target=local.name,
         data=data,
@@ -130,8 +132,6 @@ def look_inside(
 
 
 def _question(local: LocalModel, talks: Sequence[Conversation], harmful: NDArray[np.bool_]) -> Question:
-    from harmless.internals.chat import encode
-
     some = [*np.flatnonzero(harmful)[:NARROW], *np.flatnonzero(~harmful)[:NARROW]]
     return Question.refusal(local).narrowed(local, [encode(local, talks[i]).tokens for i in some])
 
@@ -155,22 +155,29 @@ def _tried(harmful: NDArray[np.bool_], free: NDArray[np.bool_], count: int) -> l
     return [*sides[0][:least], *sides[1][:least]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Halves:
+    """Which rows of a survey are harmful, and of which the direction is made."""
+
+    seen: Survey
+    harmful: NDArray[np.bool_]
+    making: NDArray[np.bool_]
+
+    def vector(self, layer: int) -> NDArray[np.float32] | None:
+        """Return the direction at a layer; None where a side has no rows."""
+        sides = [self.seen.states[self.making & side, layer] for side in (self.harmful, ~self.harmful)]
+        return difference_in_means(*sides) if all(map(len, sides)) else None
+
+
 def _direction(
-    local: LocalModel,
-    seen: Survey,
-    harmful: NDArray[np.bool_],
-    half: NDArray[np.bool_],
-    harm: Probed,
-    talks: Sequence[Conversation],
-    question: Question,
+    local: LocalModel, halves: _Halves, harm: Probed, talks: Sequence[Conversation], question: Question
 ) -> Direction | None:
-    count = seen.states.shape[1] - 1
+    count = halves.seen.states.shape[1] - 1
     middle = range(max(1, round(BETWEEN[0] * count)), max(2, round(BETWEEN[1] * count) + 1))
     layer = max(middle, key=lambda i: harm.auroc[i])
-    sides = seen.states[half & harmful, layer], seen.states[half & ~harmful, layer]
-    if not talks or not all(map(len, sides)):
+    vector = halves.vector(layer)
+    if not talks or vector is None:
         return None
-    vector = difference_in_means(*sides)
     noise = np.random.default_rng(0).normal(size=len(vector)).astype(np.float32)
     noise *= np.linalg.norm(vector) / np.linalg.norm(noise)
     under: dict[str, AbstractContextManager[None]] = {
@@ -191,8 +198,6 @@ def _effect(
     talks: Sequence[Conversation],
     question: Question,
 ) -> Effect:
-    from harmless.internals.chat import encode
-
     with under:
         values = np.array(question.values(local, [encode(local, each).tokens for each in talks]))
     harmful, benign = np.split(values, 2)
