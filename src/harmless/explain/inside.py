@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,7 +138,9 @@ def _question(local: LocalModel, talks: Sequence[Conversation], harmful: NDArray
 
 def _truth(local: LocalModel, question: Question) -> Probed:
     texts, true, topics = zip(*statements(), strict=True)
-    states = survey(local, [user(text) for text in texts], question).states
+    # Only the states are wanted, so one token of one ending suffices.
+    least = replace(question, endings=(question.endings[0][:1],))
+    states = survey(local, [user(text) for text in texts], least).states
     return probe_layers("truth", states, true, topics)
 
 
