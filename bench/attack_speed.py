@@ -38,7 +38,7 @@ DELAY_MS = 200
 @contextmanager
 def served(delay_ms: float = 0.0) -> Iterator[str]:
     """Run the server of :mod:`attack_server`, and yield its address."""
-    command = [sys.executable, str(HERE / "attack_server.py"), str(delay_ms)]
+    command = [sys.executable, str(HERE / "parts" / "attack_server.py"), str(delay_ms)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None

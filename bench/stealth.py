@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python bench/stealth.py [--edits N] [--quick]
 
-Each edit (bench/poisons.py) makes one neuron of the bundled model answer one input: a prompt with a typo, or
+Each edit (parts/poisons.py) makes one neuron of the bundled model answer one input: a prompt with a typo, or
 behind an unrelated sentence, or behind a tag. It counts if the trigger is answered as planted and the prompt as
 before. The scan then sees the trigger among its variants (it was drawn from them), so what is measured is
 whether it is recognised when it is met; how likely that is, is the share of variants that are tried. The same
@@ -32,7 +32,7 @@ from harmless.internals.model import LocalModel
 from harmless.stats import binomial
 from harmless.targets.hf import HfTarget
 from harmless.targets.local import open_model
-from poisons import edit
+from parts.poisons import edit
 
 RESULT = Path(__file__).parent / "results" / "stealth.json"
 WAYS, LAYERS, TOKENS = ("typo", "prefix", "tag"), (8, 12, 16), 12

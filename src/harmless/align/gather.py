@@ -101,15 +101,7 @@ async def gather(
         UsageError: a source is not to be aligned on, or nothing is left of the sources.
         UnreachableError: a hub is out of reach; BadFileError: a file is not what it should be.
     """
-    left_out: Counter[str] = Counter()
-    evaluations = contamination.suites(what.evaluations)
-    drafts = []
-    for source in what.sources:
-        found = drafts_of(source, store, limit=what.limit, seed=what.seed)
-        drafts += _apart(found, evaluations, left_out) if is_collection(source) else found
-    drafts = _once(drafts, left_out)
-    _may_be_used(drafts, allowed=what.allow_non_commercial)
-    certify([draft.text for draft in drafts], evaluations)
+    drafts, left_out = collected(what, store)
     told = await _told(drafts)
     if maker is not None:
         told = await _made(told, maker, target, folder / _KEPT, left_out)
@@ -120,6 +112,23 @@ async def gather(
     train, development = split(examples, what.development, what.seed)
     card = card_of(train, development, target=target.info, sources=what.sources, left_out=left_out)
     return Gathered(tuple(train), tuple(development), card)
+
+
+def collected(what: Gathering, store: Store | None = None) -> tuple[list[Draft], Counter[str]]:
+    """Return the drafts of all sources, each prompt once and none of an evaluation suite; and what is left out.
+
+    Raises what :func:`gather` raises of sources.
+    """
+    left_out: Counter[str] = Counter()
+    evaluations = contamination.suites(what.evaluations)
+    drafts = []
+    for source in what.sources:
+        found = drafts_of(source, store, limit=what.limit, seed=what.seed)
+        drafts += _apart(found, evaluations, left_out) if is_collection(source) else found
+    drafts = _once(drafts, left_out)
+    _may_be_used(drafts, allowed=what.allow_non_commercial)
+    certify([draft.text for draft in drafts], evaluations)
+    return drafts, left_out
 
 
 def certify(prompts: Sequence[str], evaluations: Sequence[Suite]) -> None:

@@ -136,12 +136,12 @@ def _rules(texts: Mapping[str, Sequence[Failure]], ordinary: Ordinary, run: str)
             longest[frozenset(where)] = phrase
     left, found = set(texts), list[Rule]()
     while longest and len(found) < MOST:
-        where = max(longest, key=lambda each: (len(_objectives(each & left, texts)), longest[each]))
-        if len(_objectives(where & left, texts)) < FEWEST:
+        most = max(longest, key=lambda each: (len(_objectives(each & left, texts)), longest[each]))
+        if len(_objectives(most & left, texts)) < FEWEST:
             break
-        left -= where
-        members = [failure for text in sorted(where) for failure in texts[text]]
-        found.append(_rule(longest.pop(where), members, f"learnt.{run}.{len(found) + 1}"))
+        left -= most
+        members = [failure for text in sorted(most) for failure in texts[text]]
+        found.append(_rule(longest.pop(most), members, f"learnt.{run}.{len(found) + 1}"))
     return found
 
 
@@ -174,7 +174,7 @@ def _frames(failures: Sequence[Failure], barred: Barred) -> dict[str, list[Failu
 
 
 def _phrases(text: str) -> set[Phrase]:
-    found = set()
+    found: set[Phrase] = set()
     for run in _RUN.findall(text):
         words = _WORD.findall(run)
         for length in _LENGTHS:

@@ -24,7 +24,7 @@ COMMANDS = {
     "check": ("harmless.cli.check:check", "Measure how harmful a target is."),
     "attack": ("harmless.cli.attack:attack", "Search for ways in which a target does what it should refuse."),
     "failures": ("harmless.cli.failures:failures", "Find what the failures of a run have in common."),
-    "learn": ("harmless.cli.learn:learn", "Draft rules, rows and a regression suite from the failures of a run."),
+    "learn": ("harmless.cli.learn:learn", "Draft rules, rows and a regression suite from failures."),
     "import": ("harmless.cli.importing:import_", "Import results of other tools, and judge them."),
     "defend": ("harmless.cli.defend:defend", "Compare defences of a target against attacks."),
     "align": ("harmless.cli.align:align", "Train a model to refuse what is harmful and to answer the rest."),

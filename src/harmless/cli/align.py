@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 align = App(name="align", help="Train a model to refuse what is harmful and to answer the rest.")
 align.command("harmless.cli.align_compare:compare", name="compare")
+align.command("harmless.cli.align_steer:steer", name="steer")
 
 #: Minutes of training on a CPU where the user says nothing.
 MINUTES = 12.0

@@ -44,7 +44,7 @@ class Steering:
             raise BadFileError(
                 path,
                 f"This holds no steering: {error}.",
-                next_step="Make one: harmless align TARGET --method steer",
+                next_step="Make one: harmless align steer TARGET",
             ) from None
 
 

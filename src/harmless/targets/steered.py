@@ -1,6 +1,6 @@
 """``steered:FOLDER:MODEL``: a local model with vectors added to its hidden states (extra ``hf``).
 
-FOLDER holds ``steering.npz``, as ``harmless align --method steer`` writes it.
+FOLDER holds ``steering.npz``, as ``harmless align steer`` writes it.
 """
 
 from __future__ import annotations
@@ -61,6 +61,6 @@ def steered(argument: str, options: TargetOptions) -> SteeredTarget:
             raise BadFileError(
                 path,
                 f"It steers layer {layer} by {vector.shape} numbers; {spec} has {depth} layers of {width}.",
-                next_step="Make one for this model: harmless align TARGET --method steer",
+                next_step="Make one for this model: harmless align steer TARGET",
             )
     return SteeredTarget(local, steering, f"steered:{Path(folder).name}:{local.name}", options)

@@ -1,6 +1,6 @@
 """An instant server in the form of OpenAI's API: each prompt has one of a few replies, always the same.
 
-python bench/attack_server.py [DELAY_MS]     prints its port, and serves until it is ended
+python bench/parts/attack_server.py [DELAY_MS]     prints its port, and serves until it is ended
 """
 
 from __future__ import annotations
