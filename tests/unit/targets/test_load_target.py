@@ -154,5 +154,5 @@ def test_the_embedded_target_wants_a_gguf_file(tmp_path: Path) -> None:
     other.write_bytes(b"PK\x03\x04 something else")
     with pytest.raises(BadFileError, match="not a GGUF file"):
         load(f"embedded:{other}")
-    with pytest.raises(BadFileError, match="no adapter.gguf"):
+    with pytest.raises(BadFileError, match="no adapter"):
         load(f"embedded:{tmp_path}")
