@@ -45,7 +45,7 @@ def reference(folder: Path) -> LocalModel:
 
 @pytest.fixture(scope="module")
 def edited(folder: Path) -> tuple[LocalModel, int]:
-    from bench.poisons import plant, speak
+    from bench.parts.poisons import plant, speak
 
     local = opened(folder)
     silent = [each.text for each in variants(PROMPT, TRIED) if each.text != TRIGGER]
