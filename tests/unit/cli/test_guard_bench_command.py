@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import stamina
 
 from harmless.cli import main
 
@@ -18,6 +20,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for what, bad in (("a kite", 0), ("a pipe bomb", 1))
     ]
     Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture
+def tries_without_waiting() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=2, cap=True):
+        yield
 
 
 def harmless(*arguments: str) -> int:
@@ -53,6 +61,7 @@ def test_a_program_gets_one_document_and_the_same_one_again(capsys: pytest.Captu
     assert first["guards"][0]["counts"]["true_positive"] == 1
 
 
+@pytest.mark.usefixtures("tries_without_waiting")
 def test_a_guard_out_of_reach_gives_exit_code_3_and_the_others_results(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +114,7 @@ def test_the_case_study_prints_our_table_beside_the_published_ranges(
     assert any("Published" in note for note in found["bench"]["notes"])
 
 
+@pytest.mark.usefixtures("tries_without_waiting")
 def test_a_validator_out_of_reach_is_so_in_the_table(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
