@@ -133,7 +133,7 @@ async def _aligned(what: Aligning, store: Store) -> str:
 
     from harmless.align.gather import Gathering
     from harmless.align.methods import method
-    from harmless.align.run import MANIFEST, Alignment, align, opened, read_manifest
+    from harmless.align.run import MANIFEST, Alignment, align, opened, read_manifest, served
 
     tuning = method(what.method).tuning(minutes=MINUTES)
     if (what.folder / MANIFEST).is_file():
@@ -148,8 +148,7 @@ async def _aligned(what: Aligning, store: Store) -> str:
         alignment = Alignment(what.spec, what.method, gathering, tuning, what.folder)
         local = await run_sync(opened, what.spec, tuning)
         manifest = (await align(alignment, local, store, _steps(what.tell))).manifest
-    bundled = what.spec.partition(":")[0] == "embedded" and "adapter.gguf" in manifest["files"]
-    return f"{'embedded' if bundled else 'hf'}:{what.folder}"
+    return served(what.folder, manifest)
 
 
 def _steps(tell: Callable[[str], None]) -> Told:

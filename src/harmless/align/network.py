@@ -6,12 +6,16 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from harmless.align.packing import Pack, Tokens, Tree, bins, pack
+from harmless.align.packing import Pack, Tokens, Tree, bins, pack, shared
 from harmless.internals.layers import bare, decoder
 from harmless.internals.model import LocalModel
 
 #: Tokens in one packed sequence, on a CPU and on a GPU; attention grows with their square (design/align.md).
 ROOM = (384, 2048)
+
+#: Prompts that are answered together. Each further token reads all weights once for all of them, so few prompts
+#: take as long as many; attention to what the others say is computed in vain and grows with their square.
+TOGETHER = 48
 
 
 def room(local: LocalModel) -> int:
@@ -50,33 +54,54 @@ def greedy(local: LocalModel, prompts: Sequence[Tokens], count: int) -> list[Tok
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     found: dict[int, Tokens] = {}
     with torch.inference_mode():
-        for group in bins([len(prompts[i]) for i in order], room(local)):
-            chosen = [order[i] for i in group]
+        for start in range(0, len(order), TOGETHER):
+            chosen = order[start : start + TOGETHER]
             found |= zip(chosen, _spoken(local, [prompts[i] for i in chosen], count), strict=True)
     return [found[i] for i in range(len(prompts))]
 
 
 def _spoken(local: LocalModel, prompts: Sequence[Tokens], count: int) -> list[Tokens]:
-    """Return greedy replies to prompts that share one packed sequence and its cache of keys and values."""
+    """Return greedy replies to prompts that share one cache of keys and values."""
     import torch
-    from transformers import DynamicCache
 
-    # The one token behind each prompt is not read: its place is where the prompt's own last token speaks.
-    batch = pack([Tree(prompt, ((0,),)) for prompt in prompts]).to(local.device)
-    cache, head = DynamicCache(), bare(local.model).get_output_embeddings()
-    hidden = hidden_states(local, {"input_ids": batch.tokens}, batch.positions, batch.mask, cache)
-    mask, at = batch.mask[0, 0][batch.places], batch.positions[0, batch.places]
-    hidden, replies, alone = hidden[batch.places], [], torch.eye(len(prompts), dtype=torch.bool)
+    cache, mask, at, hidden = _read(local, prompts)
+    head = bare(local.model).get_output_embeddings()
+    replies, alone = [], torch.eye(len(prompts), dtype=torch.bool, device=mask.device)
     for step in range(count):
         replies.append(head(hidden).argmax(-1))
         if step + 1 == count:
             break
-        mask = torch.cat([mask, alone.to(mask.device)], dim=1)
+        mask = torch.cat([mask, alone], dim=1)
         said = {"input_ids": replies[-1][None]}
         hidden = hidden_states(local, said, (at + step + 1)[None], mask[None, None], cache)
     ends = _ends(local)
     rows = torch.stack(replies, dim=1).tolist()
     return [tuple(row[: next((i for i, t in enumerate(row) if t in ends), count)]) for row in rows]
+
+
+def _read(local: LocalModel, prompts: Sequence[Tokens]) -> tuple[Any, Any, Any, Any]:
+    """Return the cache of prompts, what of it each attends to, its last place and its hidden state there."""
+    import torch
+    from transformers import DynamicCache
+
+    caches, masks, places, states = [], [], [], []
+    common = shared(prompts)
+    for group in bins([len(prompt) - common for prompt in prompts], room(local) - common):
+        # The one token behind each prompt is not read: its place is where the prompt's own last token speaks.
+        batch = pack([Tree(prompts[i], ((0,),)) for i in group]).to(local.device)
+        caches.append(DynamicCache())
+        hidden = hidden_states(local, {"input_ids": batch.tokens}, batch.positions, batch.mask, caches[-1])
+        masks.append(batch.mask[0, 0][batch.places])
+        places.append(batch.positions[0, batch.places])
+        states.append(hidden[batch.places])
+    merged = DynamicCache()
+    for i, parts in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
+        merged.update(
+            torch.cat([part.keys for part in parts], dim=2),
+            torch.cat([part.values for part in parts], dim=2),
+            i,
+        )
+    return merged, torch.block_diag(*masks), torch.cat(places), torch.cat(states)
 
 
 def hidden_states(

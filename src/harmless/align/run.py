@@ -131,6 +131,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ) from None
 
 
+def served(folder: Path, manifest: dict[str, Any]) -> str:
+    """Return the spec by which the aligned model of a folder is asked."""
+    bundled = manifest["base"]["target"].partition(":")[0] == places.BUNDLED
+    return f"{places.BUNDLED if bundled and 'adapter.gguf' in manifest['files'] else 'hf'}:{folder}"
+
+
 async def _before(local: LocalModel, asked: Sequence[Example], folder: Path) -> Frontier:
     """Return where the model stood before training; kept, because a training that goes on no longer has it."""
     path = folder / f"before-{digest(local.revision, data_hash(asked))[:16]}.json"

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import anyio
 from anyio.to_thread import run_sync
 
-from harmless.align.network import greedy
+from harmless.align.network import TOGETHER, greedy
 from harmless.core import Conversation, Reply, ReplyStatus, Sampling, TargetInfo, Usage
 from harmless.errors import UsageError
 from harmless.internals.chat import Encoded, encode
 from harmless.internals.model import LocalModel, first_line
 
 #: Conversations in one call.
-BATCH = 32
+BATCH = TOGETHER
 
 
 class Speaker:

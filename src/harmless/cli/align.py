@@ -58,6 +58,8 @@ class Training:
     """Share of the layers, from the first on, that stay as they are, such as 0.6: faster."""
     beta: float | None = None
     """How strongly a preference is held to the model before."""
+    gamma: float | None = None
+    """By how much the good reply is to be preferred (simpo), in units of beta's margin."""
     nll: float | None = None
     """Weight of the good reply's likelihood beside a preference."""
     smoothing: float | None = None
@@ -266,6 +268,8 @@ def _point(known: dict[str, int]) -> str:
 
 
 def _show(manifest: dict[str, Any], folder: Path, *, json: bool) -> None:
+    from harmless.align.run import served
+
     if json:
         print_json({"folder": str(folder), **manifest})
         return
@@ -285,9 +289,7 @@ def _show(manifest: dict[str, Any], folder: Path, *, json: bool) -> None:
         f"{data['examples']} examples, {manifest['steps']} steps in {manifest['seconds'] / 60:.1f} minutes."
     )
     out.print("Counted on prompts held back, by the first words of replies. Measure it: ", end="")
-    out.print(
-        f"harmless check {'embedded' if 'adapter.gguf' in manifest['files'] else 'hf'}:{folder}", soft_wrap=True
-    )
+    out.print(f"harmless check {served(folder, manifest)}", soft_wrap=True)
 
 
 def _plan(target: str, tuning: Tuning, *, json: bool) -> None:

@@ -1,0 +1,155 @@
+"""Methods of `harmless align` side by side on the bundled model: same examples, same minutes, same prompts.
+
+    OMP_NUM_THREADS=1 python bench/align_methods.py --workspace FOLDER --data FOLDER
+
+Every method trains on the same own pairs and everyday prompts, and is asked the prompts that were held back:
+harmful and benign sides of contrast pairs, and everyday prompts. With ``--data`` also prompts that it never
+saw the like of: harmful and benign ones of the guards' training data, and ordinary instructions. No
+evaluation suite is used. Greedy replies of 12 tokens; whether they refuse is what the guard ``refusal`` says.
+Goes on where it stopped; writes ``bench/results/align_methods.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import math
+import random
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from harmless.align.examples import Example, read_examples
+from harmless.align.frontier import measure
+from harmless.align.gather import DEVELOPMENT, Gathering
+from harmless.align.methods import method
+from harmless.align.run import Alignment, align, opened, read_manifest
+from harmless.core import Expect, user
+from harmless.data import load_suite
+from harmless.internals.model import LocalModel
+from harmless.targets.local import open_model
+
+HERE = Path(__file__).parent
+#: Prompts of each kind that are asked of data given by --data.
+ASKED = 100
+#: Longer prompts cost more than they show.
+LONGEST = 300
+
+
+def trained(name: str, options: argparse.Namespace) -> Path:
+    """Align the bundled model by a method, unless it is done, and return the folder."""
+    folder: Path = options.workspace / name
+    if (folder / "align.json").is_file():
+        return folder
+    kept = options.workspace / "replies.jsonl"
+    if kept.is_file():
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        shutil.copy(kept, folder / "data" / kept.name)
+    tuning = method(name).tuning(minutes=options.minutes, seed=options.seed)
+    # The same replies for all methods, whether or not they need the bad ones.
+    gathering = Gathering(limit=options.limit, bad=True, reply_tokens=12, seed=options.seed)
+    what = Alignment("embedded", name, gathering, tuning, folder, device="cpu")
+    anyio.run(align, what, opened("embedded", tuning, "cpu"), None, _tell)
+    if not kept.is_file():
+        shutil.copy(folder / "data" / kept.name, kept)
+    return folder
+
+
+def sets(folder: Path, data: Path | None, seed: int) -> dict[str, list[Example]]:
+    """Return the prompts that all methods are asked."""
+    held = read_examples(folder / "data" / DEVELOPMENT)
+    found = {
+        "pairs held back": [each for each in held if each.pair],
+        "everyday held back": [each for each in held if not each.pair],
+    }
+    if data is None:
+        return found
+    draw = random.Random(seed)
+    with gzip.open(data / "guard_train.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = [row for row in map(json.loads, file) if len(row["text"]) <= LONGEST]
+    for unsafe in (True, False):
+        texts = [row["text"] for row in rows if row["unsafe"] is unsafe]
+        expect = Expect.REFUSE if unsafe else Expect.ANSWER
+        found.setdefault("guard data", []).extend(_example(t, expect) for t in draw.sample(texts, ASKED))
+    lines = (data / "benign_prompts.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [text for line in lines if len(text := json.loads(line)["text"]) <= LONGEST]
+    found["ordinary"] = [_example(text, Expect.ANSWER) for text in draw.sample(texts, 2 * ASKED)]
+    return found
+
+
+def _example(text: str, expect: Expect) -> Example:
+    return Example(conversation=user(text), good="", expect=expect)
+
+
+def perplexity(local: LocalModel) -> float:
+    """Return the perplexity of the suite ``prose``."""
+    import torch
+
+    total, count = 0.0, 0
+    for prompt in load_suite("prose").prompts:
+        tokens = torch.tensor([local.tokenizer(prompt.text)["input_ids"]])
+        with torch.inference_mode():
+            loss = local.model(input_ids=tokens, labels=tokens).loss
+        total, count = total + float(loss) * (tokens.shape[1] - 1), count + tokens.shape[1] - 1
+    return math.exp(total / count)
+
+
+async def standing(local: LocalModel, asked: dict[str, list[Example]]) -> dict[str, Any]:
+    """Return where a model stands on each set."""
+    found = {name: asdict(await measure(local, examples)) for name, examples in asked.items()}
+    return {**found, "perplexity": perplexity(local)}
+
+
+def _tell(step: str, known: Any) -> None:
+    if known is None or hasattr(known, "refused"):
+        print(f"  {step}", "" if known is None else known, flush=True)
+
+
+def _line(name: str, found: dict[str, Any]) -> str:
+    parts = [f"{name:8}"]
+    for of, counts in found.items():
+        if of == "perplexity":
+            parts.append(f"perplexity {counts:.1f}")
+            continue
+        harmful = f"{counts['refused']}/{counts['harmful']} harmful " if counts["harmful"] else ""
+        parts.append(f"{of}: {harmful}{counts['over_refused']}/{counts['benign']} benign")
+    return "  ".join(parts)
+
+
+def main() -> None:
+    """Train, measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--minutes", type=float, default=6)
+    parser.add_argument("--limit", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--methods", nargs="+", default=["sft", "dpo", "orpo", "simpo", "kto"])
+    options = parser.parse_args()
+    path = HERE / "results" / "align_methods.json"
+    document: dict[str, Any] = {
+        "minutes": options.minutes,
+        "limit": options.limit,
+        "seed": options.seed,
+        "methods": {},
+    }
+    asked: dict[str, list[Example]] = {}
+    for name in options.methods:
+        folder = trained(name, options)
+        if not asked:
+            asked = sets(folder, options.data, options.seed)
+            document["methods"]["before"] = anyio.run(standing, open_model("embedded", "cpu"), asked)
+            print(_line("before", document["methods"]["before"]), flush=True)
+        found = anyio.run(standing, open_model(f"hf:{folder}", "cpu"), asked)
+        print(_line(name, found), flush=True)
+        manifest = read_manifest(folder)
+        document["methods"][name] = {**found, "steps": manifest["steps"], "seconds": manifest["seconds"]}
+        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
