@@ -35,7 +35,7 @@ from harmless.targets.local import open_model
 
 HERE = Path(__file__).parent
 #: Prompts of each kind that are asked of data given by --data.
-ASKED = 100
+ASKED = 60
 #: Longer prompts cost more than they show.
 LONGEST = 300
 

@@ -15,6 +15,7 @@ from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
 from harmless.align import checkpoint, network
+from harmless.align.before import Before
 from harmless.align.checkpoint import Progress
 from harmless.align.encoding import Encoded
 from harmless.align.examples import Example
@@ -23,7 +24,7 @@ from harmless.align.lora import first_trained, parameters
 from harmless.align.objective import objective
 from harmless.align.packing import Pack, Tree, bins, pack, shared
 from harmless.align.settings import Tuning
-from harmless.align.upper import Upper, reference
+from harmless.align.upper import Upper
 from harmless.errors import HarmlessError
 from harmless.internals.model import LocalModel, first_line
 
@@ -41,7 +42,9 @@ _ADVICE = (
     "Lower --batch or --longest, take --weights lora or, on a GPU, qlora, or a smaller model;"
     " the same command with another --out then begins anew."
 )
-_LAST, _BEST = "checkpoint", "best.safetensors"
+#: Where in a training's folder the checkpoint is.
+LAST = "checkpoint"
+_BEST = "best.safetensors"
 
 
 class TrainingFailedError(HarmlessError):
@@ -128,17 +131,14 @@ class _Loop:
     """The state of a running training."""
 
     def __init__(self, training: Training) -> None:
-        import torch
-
         began = time.monotonic()
         self.training, self.tuning, self.local = training, training.tuning, training.local
         self.upper = _upper(training)
-        self.reference = _reference(training, self.upper)
+        self.before = _before(training, self.upper)
         self.local.model.train()
         self.peak = self.tuning.peak(self.local.model.config.hidden_size)
-        weights = list(parameters(self.local).values())
-        self.optimiser = torch.optim.AdamW(weights, lr=self.peak, betas=(0.9, 0.98), weight_decay=0.0)
-        last = training.folder / _LAST
+        self.optimiser = optimiser_of(self.local, self.peak)
+        last = training.folder / LAST
         found = checkpoint.restore(last, self.local, self.optimiser, training.key)
         self.progress = found or Progress(key=training.key, steps=self._planned(began))
         self.saved = time.monotonic()
@@ -146,22 +146,11 @@ class _Loop:
 
     def step(self) -> Report:
         """Do one step; what it does depends on its number and the seed only."""
-        import torch
-
         began, progress = time.monotonic(), self.progress
         batch = self._batch(progress.step)
         loss, figures = self._backward(batch)
-        if not math.isfinite(loss):
-            raise TrainingFailedError(
-                f"The loss is not a number at step {progress.step + 1}.",
-                f"The last good checkpoint is in {self.training.folder / _LAST};"
-                " try a lower --rate in another --out.",
-            )
-        torch.nn.utils.clip_grad_norm_(list(parameters(self.local).values()), _CLIP)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.peak * _schedule(progress.step, progress.steps, self.tuning.warm_up)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        check_finite(loss, progress.step, self.training.folder)
+        descend(self.local, self.optimiser, self.peak * schedule(progress, self.tuning.warm_up))
         progress.step += 1
         took = time.monotonic() - began
         self.tokens, self.seconds, progress.seconds = (
@@ -176,22 +165,32 @@ class _Loop:
 
     def save(self) -> None:
         """Write the checkpoint."""
-        checkpoint.save(self.training.folder / _LAST, self.local, self.optimiser, self.progress)
+        checkpoint.save(self.training.folder / LAST, self.local, self.optimiser, self.progress)
         self.saved = time.monotonic()
 
     def _planned(self, began: float) -> int:
         """Return how many steps there are: all epochs, or what fits the minutes as the first ones take."""
-        steps = math.ceil(self.tuning.epochs * len(self.training.data.trees) / self.tuning.batch)
+        trees = len(self.training.data.trees)
+        steps = math.ceil(self.tuning.epochs * trees / self.tuning.batch)
         if self.tuning.minutes is None:
             return steps
+        first, again = zip(*(self._timed(step) for step in range(TIMED)), strict=True)
+        room = _TRAINING * 60 * self.tuning.minutes - (time.monotonic() - began)
+        once = math.ceil(trees / self.tuning.batch)
+        fitting = int(room / float(np.median(first)))
+        if fitting > once:
+            fitting = once + int((room - once * float(np.median(first))) / float(np.median(again)))
+        return max(1, min(steps, fitting))
+
+    def _timed(self, step: int) -> tuple[float, float]:
+        """Return the seconds of a step with new examples, and with ones that were there before."""
         times = []
-        for step in range(TIMED):
+        for _ in range(2):
             at = time.monotonic()
             self._backward(self._batch(step))
             times.append(time.monotonic() - at)
         self.optimiser.zero_grad(set_to_none=True)
-        room = _TRAINING * 60 * self.tuning.minutes - (time.monotonic() - began)
-        return max(1, min(steps, int(room / float(np.median(times)))))
+        return times[0], times[1]
 
     def _batch(self, step: int) -> list[_Part]:
         """Return the examples of a step in packs; each epoch has an order of its own."""
@@ -206,7 +205,7 @@ class _Loop:
         common = self.upper.common if self.upper else shared([trees[i].prompt for i in chosen])
         for group in bins([trees[i].size - common for i in chosen], network.room(self.local)):
             these = [chosen[i] for i in group]
-            known = None if self.reference is None else torch.tensor(self.reference[these], device=device)
+            known = torch.tensor(self.before.of(these), device=device) if self.before else None
             batch, states = self.upper.packed(these) if self.upper else (_pack(trees, these, device), None)
             parts.append(_Part(batch, states, known, len(these) / size))
         return parts
@@ -246,25 +245,46 @@ def _pack(trees: Sequence[Tree], chosen: Sequence[int], device: str) -> Pack:
     return pack([trees[i] for i in chosen]).to(device)
 
 
-def _reference(training: Training, upper: Upper | None) -> NDArray[np.float32] | None:
-    """Return what the model gave to every reply before training, (examples, replies), kept in a file."""
+def _before(training: Training, upper: Upper | None) -> Before | None:
+    """Return what the model gives before training, where the loss wants it."""
     if not training.tuning.reference:
         return None
     path = training.folder / f"reference-{training.key[:16]}.npy"
-    if path.is_file():
-        return np.asarray(np.load(path), np.float32)
-    found = reference(training.local, training.data.trees, training.tuning.decision, upper)
-    part = path.with_name(f".{path.name}")
-    np.save(part, np.asarray(found, np.float32))
-    part.replace(path)
-    return np.asarray(found, np.float32)
+    return Before(training.local, training.data.trees, training.tuning, upper, path)
 
 
 def _order(count: int, epoch: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
-def _schedule(step: int, steps: int, warm_up: float) -> float:
+def schedule(progress: Progress, warm_up: float) -> float:
     """Return the share of the peak rate: up over the first steps, then down in a line to a twentieth."""
-    rising = max(1.0, warm_up * steps)
-    return min(1.0, (step + 1) / rising) * (0.05 + 0.95 * (1 - step / steps))
+    rising = max(1.0, warm_up * progress.steps)
+    return min(1.0, (progress.step + 1) / rising) * (0.05 + 0.95 * (1 - progress.step / progress.steps))
+
+
+def optimiser_of(local: LocalModel, rate: float) -> Any:
+    """Return the optimiser of what is trained of a model."""
+    import torch
+
+    return torch.optim.AdamW(list(parameters(local).values()), lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
+
+
+def check_finite(loss: float, step: int, folder: Path) -> None:
+    """Stop with TrainingFailedError if the loss of a step is not a number."""
+    if not math.isfinite(loss):
+        raise TrainingFailedError(
+            f"The loss is not a number at step {step + 1}.",
+            f"The last good checkpoint is in {folder / LAST}; try a lower --rate in another --out.",
+        )
+
+
+def descend(local: LocalModel, optimiser: Any, rate: float) -> None:
+    """Clip the gradients, take a step at this rate, and forget the gradients."""
+    import torch
+
+    torch.nn.utils.clip_grad_norm_(list(parameters(local).values()), _CLIP)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)

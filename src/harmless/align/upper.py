@@ -1,4 +1,4 @@
-"""Train upper layers only, on what the layers below gave once: they do not change, so they need not run again.
+"""Train upper layers only, on what the layers below give once: they do not change, so they need not run again.
 
 With a third of the layers trained a step costs a third, and the backward pass ends where the adapters do.
 """
@@ -37,14 +37,15 @@ class Upper:
         self.common = shared([tree.prompt for tree in trees])
         self._prefix: Any = None
         self._states: dict[int, Any] = {}
-        for group in bins([tree.size - self.common for tree in trees], room(local)):
-            self._fill(group)
         self._check()
 
     def packed(self, chosen: Sequence[int]) -> tuple[Pack, Any]:
-        """Return trees by number as a pack, and their states, (1, n, width)."""
+        """Return trees by number as a pack, and their states, (1, n, width); computed when first asked for."""
         import torch
 
+        missing = [i for i in chosen if i not in self._states]
+        for group in bins([self._trees[i].size - self.common for i in missing], room(self._local)):
+            self._fill([missing[i] for i in group])
         batch = pack([self._trees[i] for i in chosen], self.common).to(self._local.device)
         return batch, torch.cat([self._prefix, *(self._states[i] for i in chosen)])[None]
 
@@ -88,25 +89,32 @@ class Upper:
 
 
 def reference(
-    local: LocalModel, trees: Sequence[Tree], decision: int | None = None, upper: Upper | None = None
+    local: LocalModel,
+    trees: Sequence[Tree],
+    decision: int | None = None,
+    upper: Upper | None = None,
+    chosen: Sequence[int] | None = None,
 ) -> list[list[float]]:
     """Return what the model gives to each reply of each tree, summed over its tokens, in nats.
 
-    ``decision`` limits the sum to so many tokens of each reply; ``upper`` saves running the lower layers.
+    ``decision`` limits the sum to so many tokens of each reply; ``upper`` saves running the lower layers;
+    ``chosen`` are the numbers of the trees that are asked, None for all.
     """
     import torch
 
+    numbers = range(len(trees)) if chosen is None else chosen
     found: list[list[float]] = []
     with torch.no_grad():
-        for group in bins([tree.size for tree in trees], room(local)):
+        for group in bins([trees[i].size for i in numbers], room(local)):
+            these = [numbers[i] for i in group]
             if upper is None:
-                batch = pack([trees[i] for i in group]).to(local.device)
+                batch = pack([trees[i] for i in these]).to(local.device)
                 values = log_probabilities(local, batch)
             else:
-                batch, states = upper.packed(group)
+                batch, states = upper.packed(these)
                 values = upper.log_probabilities(batch, states)
             sums = iter(summed(values, batch, decision).tolist())
-            found += [[next(sums) for _ in trees[i].replies] for i in group]
+            found += [[next(sums) for _ in trees[i].replies] for i in these]
     return found
 
 
