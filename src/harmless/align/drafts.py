@@ -118,13 +118,8 @@ def _of_pairs() -> Drafts:
 
 
 def _of_ordinary() -> Drafts:
-    import numpy as np
-
-    rows = own.prompts(np.random.default_rng(0))
     return (
-        Draft(user(row.prompt), Expect.ANSWER, source=row.source, licence=row.licence)
-        for row in rows
-        if row.source == own.ORDINARY
+        Draft(user(text), Expect.ANSWER, source=own.ORDINARY, licence=own.LICENCE) for text in own.everyday()
     )
 
 

@@ -34,11 +34,7 @@ def prompts(rng: np.random.Generator) -> list[Row]:
     """Return benign prompts, short and long, and contrast pairs whose frame decides."""
     ordinary, contrast = texts("ordinary"), texts("contrast")
     topics, acts = ordinary["topics"], contrast["acts"]
-    folder = resources.files(__package__) / "own"
-    benign = [*ordinary["short"], *contrast["harmless_senses"]]
-    benign += (folder / "instructions.txt").read_text(encoding="utf-8").splitlines()
-    everyday = (folder / "everyday.jsonl").read_text(encoding="utf-8").splitlines()
-    benign += [json.loads(line)["prompt"] for line in everyday]
+    benign = everyday()
     for pattern in ordinary["patterns"]:
         for topic in _some(topics, 20, rng):
             benign.append(_capital(pattern.format(t=topic, u=_some(topics, 1, rng)[0])))
@@ -47,6 +43,19 @@ def prompts(rng: np.random.Generator) -> list[Row]:
     made = [(text, False, ORDINARY) for text in benign] + [(text, False, FRAMES) for text in frames]
     made += [(text, True, FRAMES) for text in harmful]
     return [Row(text, unsafe=unsafe, source=source, licence=LICENCE) for text, unsafe, source in made] + pairs()
+
+
+def everyday() -> list[str]:
+    """Return the benign prompts that were written one by one: words, questions, instructions."""
+    folder = resources.files(__package__) / "own"
+    written = (folder / "instructions.txt").read_text(encoding="utf-8").splitlines()
+    rows = (folder / "everyday.jsonl").read_text(encoding="utf-8").splitlines()
+    return [
+        *texts("ordinary")["short"],
+        *texts("contrast")["harmless_senses"],
+        *written,
+        *(json.loads(line)["prompt"] for line in rows),
+    ]
 
 
 def pairs() -> list[Row]:
