@@ -18,6 +18,12 @@ from harmless.attacks import Results
 from harmless.attacks.analysis import Analysis
 from harmless.check import Summary
 from harmless.errors import UnknownNameError
+from harmless.explain.attribution import Explained
+from harmless.explain.bias import Sources
+from harmless.explain.claims import Claims
+from harmless.explain.counterfactual import Counterfactual
+from harmless.explain.inside import Inside
+from harmless.explain.misuse import Misuse
 from harmless.guards.bench import Bench
 from harmless.guards.bench.case_study import CaseStudy
 from harmless.guards.flips import Explanations
@@ -36,6 +42,12 @@ DOCUMENTS: Mapping[str, type[BaseModel]] = {
     "attack": Results,
     "attack_report": AttackReport,
     "failures": Analysis,
+    "explain_attribution": Explained,
+    "explain_bias": Sources,
+    "explain_counterfactual": Counterfactual,
+    "explain_hallucination": Claims,
+    "explain_inside": Inside,
+    "explain_misuse": Misuse,
 }
 """Name of the schema -> model of the document."""
 
