@@ -31,7 +31,6 @@ from harmless.report.schema import DOCUMENTS, generate, write_all
 from tests import reports
 from tests.unit.report.test_attacked import run_of
 
-
 #: Documents made here; those of explanations are in tests/unit/cli/test_explain_command.py.
 MADE = [name for name in DOCUMENTS if not name.startswith("explain_")]
 
