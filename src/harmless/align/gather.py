@@ -44,6 +44,9 @@ class Gathering:
         development: the share of groups of near-duplicates that is held back.
         evaluations: files of prompts that models are measured on, beside the built-in suites.
         allow_non_commercial: take rows whose licence forbids commercial use.
+        openings: how many ways to begin a refusal are drawn from. With many, the first word of a refusal is
+            as open as that of an answer, and greedy decoding of a small model finds none of them
+            (design/align.md).
         screened: leave out what :func:`harmless.screen.screen` would put aside of sources that are not ours.
         seed: of samples, templates and split.
     """
@@ -55,6 +58,7 @@ class Gathering:
     development: float = 0.15
     evaluations: tuple[Path, ...] = ()
     allow_non_commercial: bool = False
+    openings: int = 1
     screened: bool = True
     seed: int = 0
 
@@ -239,7 +243,7 @@ async def _screened(examples: list[Example], what: Gathering, left_out: Counter[
 
 def _example(draft: Draft, said: Reply | None, what: Gathering) -> Example:
     """Return the example of a draft; ``said`` is what the target replied, if it did not refuse."""
-    refusal = templates.load().refusal(draft.hazard, draft.text, what.seed)
+    refusal = templates.load().refusal(draft.hazard, draft.text, what.seed, what.openings)
     refuse = draft.expect is Expect.REFUSE
     known = replace(draft, good=draft.good or refusal) if refuse else _answered(draft, said)
     if what.bad and draft.bad is None:

@@ -42,11 +42,14 @@ class Templates(Model):
                         return name
         return GENERAL
 
-    def refusal(self, hazard: str | None, prompt: str, seed: int = 0) -> str:
-        """Return the refusal of a prompt; the same for the same prompt and seed, whatever else is asked."""
+    def refusal(self, hazard: str | None, prompt: str, seed: int = 0, openings: int | None = None) -> str:
+        """Return the refusal of a prompt; the same for the same prompt and seed, whatever else is asked.
+
+        ``openings`` takes only the first so many of the family's openings.
+        """
         rng = random.Random(digest(prompt, seed))
         family = self.families[self.family(hazard)]
-        opening = rng.choice(family.openings or self.openings)
+        opening = rng.choice((family.openings or self.openings)[:openings])
         return _joined(opening, rng.choice(family.reasons), rng.choice(family.ways))
 
     def refusals(self, name: str) -> Iterator[str]:

@@ -97,6 +97,8 @@ class Data:
     """At most so many examples of each source."""
     reply_tokens: int = 12
     """How much of the model's own replies to benign prompts it is held to, in tokens."""
+    openings: int = 1
+    """In how many ways refusals may begin; a small model learns few ways sooner."""
     evaluation: Annotated[
         tuple[Path, ...], Parameter(consume_multiple=True, negative="", show_default=False)
     ] = ()
@@ -203,6 +205,7 @@ def _gathering(method: str, training: Training, data: Data) -> Any:
         limit=data.limit,
         bad=known(method).tuning().pairs,
         reply_tokens=data.reply_tokens,
+        openings=data.openings,
         evaluations=data.evaluation,
         allow_non_commercial=data.allow_non_commercial,
         seed=training.seed,
