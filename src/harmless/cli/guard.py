@@ -23,6 +23,7 @@ guard = App(name="guard", help="List guards, judge files with them, train them."
 guard.command("harmless.cli.guard_bench:bench", name="bench")
 guard.command("harmless.cli.case_study:case_study", name="case-study")
 guard.command("harmless.cli.guard_explain:explain", name="explain")
+guard.command("harmless.cli.guard_threshold:threshold", name="threshold")
 
 
 @guard.command(name="list")
@@ -91,6 +92,7 @@ def train(
     seeds: Annotated[tuple[int, ...], Parameter(consume_multiple=True)] = (0, 1, 2),
     evaluation: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = (),
     start: Path | None = None,
+    refit: bool = False,
     json: bool = False,
 ) -> None:
     """Train the guards that the package ships, from public data, and measure them.
@@ -106,14 +108,19 @@ def train(
         seeds: all are measured, the models of the one in the middle are written; tier 2 takes the first only.
         evaluation: suites to be measured on later (`prompt` and `expect`), besides the built-in ones.
         start: for tier 2, folder of an earlier `encoder` that learns what contrast pairs were added since.
+        refit: with --start, only fit anew how it goes together with tier 1, after that was trained again.
         json: print one JSON document instead of a table.
     """
     if start and (tier != 2 or head):
         raise UsageError("--start is the encoder to go on from.", "Add --tier 2, and leave out --head.")
+    if refit and not start:
+        raise UsageError("--refit needs an encoder.", "Give the folder of one as --start.")
     if head == "probe" or model:
         report = _probe(head, model, out, data, seeds, evaluation)
     elif head:
         report = _head(head, out, data, seeds)
+    elif start and refit:
+        report = _refitted(out, start, data, seeds, evaluation)
     elif tier == 2:
         report = _encoder(out, data, seeds, evaluation, start)
     else:
@@ -171,6 +178,15 @@ def _encoder(
 
     tuning = Tuning(seed=seeds[0] if seeds else 0, frozen=encoder.LOWER if start else 0)
     return encoder.train(out, data=data, tuning=tuning, evaluations=evaluation, start=start, progress=_step)
+
+
+def _refitted(
+    out: Path, start: Path, data: Path | None, seeds: tuple[int, ...], evaluation: tuple[Path, ...]
+) -> TrainReport:
+    from harmless.guards.train import encoder
+
+    seed = seeds[0] if seeds else 0
+    return encoder.refit(out, start, data=data, seed=seed, evaluations=evaluation, progress=_step)
 
 
 def _step(step: str) -> None:

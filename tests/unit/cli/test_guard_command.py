@@ -160,6 +160,20 @@ def test_train_of_tier_2_takes_the_first_seed_and_the_evaluations(
     assert (asked[1]["tuning"].frozen, asked[1]["start"]) == (3, Path("old"))
 
 
+def test_an_encoder_is_fitted_to_a_new_tier_1_without_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def refit(out: Path, start: Path, **options: Any) -> TrainReport:
+        asked.append((out, start, options["seed"]))
+        return TrainReport({"both_f1_mixed": [0.8]}, (out / "encoder.json",), {}, {})
+
+    monkeypatch.setattr("harmless.guards.train.encoder.refit", refit)
+    command = ("guard", "train", "--tier", "2", "--out", "new", "--refit", "--seeds", "11")
+    assert harmless(*command) == 2
+    assert harmless(*command, "--start", "old") == 0
+    assert asked == [(Path("new"), Path("old"), 11)]
+
+
 def test_only_an_encoder_goes_on_from_an_earlier_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert harmless("guard", "train", "--out", "new", "--start", "old") == 2
     assert "--tier 2" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from harmless.errors import UsageError
 from harmless.guards import bert
 from harmless.guards.train import encoder, finetune, int8, own, rows
 from harmless.guards.train.prompt import PromptRows, f1
+from harmless.guards.train.run import sampled
 
 WIDTH, INNER, WORDS, LONGEST = 16, 32, 50, 12
 SHAPE = int8.Shape(layers=2, heads=4, longest=LONGEST)
@@ -130,9 +131,9 @@ def test_pairs_know_each_other_unless_one_side_is_set_aside() -> None:
     found += [rows.Row("Hello", unsafe=False, source=own.ORDINARY)]
     labels = np.array([int(bool(row.unsafe)) for row in found])
     data = PromptRows(found, labels, np.ones(4), np.arange(4))
-    whole = encoder._examples(encoder.Split(data, np.arange(4), np.arange(0), np.arange(4)))
+    whole = encoder._examples(encoder.Split(data, np.arange(4), np.arange(0)))
     assert whole.partners.tolist() == [1, 0, -1, -1]
-    rest = encoder._examples(encoder.Split(data, np.arange(1, 4), np.arange(1), np.arange(4)))
+    rest = encoder._examples(encoder.Split(data, np.arange(1, 4), np.arange(1)))
     assert rest.partners.tolist() == [-1, -1, -1]
 
 
@@ -152,7 +153,8 @@ def test_going_on_learns_new_pairs_and_sets_aside_all_else_that_was_not_seen() -
     assert 200 < len(learnt & set(range(300, 600))) == 300 - len(tested & set(range(300, 600))) < 300
     assert tested - set(range(600)) == {*range(750, 900), *range(1050, 1200)}
     assert 40 < len(learnt - set(range(600))) < 110
-    assert parts.first.tolist() == [*range(300), *range(600, 750), *range(900, 1050)]
+    assert sorted([*parts.known, *parts.test]) == list(range(1200))
+    assert set(range(300)) <= set(parts.known.tolist())
 
 
 def test_digests_tell_texts_apart_and_outlast_the_artefact() -> None:
@@ -160,11 +162,20 @@ def test_digests_tell_texts_apart_and_outlast_the_artefact() -> None:
     first, second, third = encoder.digests(texts).tolist()
     assert first == third != second
     data = PromptRows([rows.Row(t) for t in texts], np.zeros(3, int), np.ones(3), np.arange(3))
-    about = encoder._learnt(encoder.Split(data, np.arange(2), np.arange(1), np.arange(2)), None)
+    about = encoder._learnt(encoder.Split(data, np.arange(2), np.arange(1)), None)
     made = bert.parse("encoder", b"", b"", json.dumps(about | {"format": bert.FORMAT}).encode())
     assert encoder.seen(made).tolist() == sorted([first, second])
-    more = encoder._learnt(encoder.Split(data, np.arange(1), np.arange(1), np.arange(1)), made)
+    more = encoder._learnt(encoder.Split(data, np.arange(1), np.arange(1)), made)
     assert more == {"seen": about["seen"], "start": made.revision}
+
+
+def test_what_shares_a_group_with_a_row_that_was_learnt_is_not_measured_on() -> None:
+    texts = [f"row {n}" for n in range(6)]
+    data = PromptRows([rows.Row(t) for t in texts], np.zeros(6, int), np.ones(6), np.array([0, 0, 1, 1, 2, 3]))
+    about = encoder._learnt(encoder.Split(data, np.array([0, 4]), np.arange(0)), None)
+    made = bert.parse("encoder", b"", b"", json.dumps(about | {"format": bert.FORMAT}).encode())
+    parts = encoder.untouched(data, made)
+    assert (parts.known.tolist(), parts.test.tolist()) == ([0, 1, 4], [2, 3, 5])
 
 
 @pytest.mark.parametrize("ranged", [True, False])
@@ -212,7 +223,14 @@ def test_a_tiny_run_writes_an_encoder_that_can_be_read(
     assert {path.name for path in report.files} == set(bert.files("encoder"))
     assert report.left_out["licence CC-BY-NC-4.0"] > 0
     assert abs(report.metrics["auroc_float32"][0] - report.metrics["auroc_int8"][0]) < 0.1
-    assert json.loads((tmp_path / "encoder.json").read_text())["both"]["threshold"] <= 0.96
+    first = json.loads((tmp_path / "encoder.json").read_text())
+    assert first["both"]["threshold"] <= 0.96
+    monkeypatch.setattr(encoder, "load", lambda data: sampled(rows.load(data), 60))
+    encoder.refit(tmp_path / "again", tmp_path, data=shared_data)
+    again = bert.read(tmp_path / "again", "encoder")
+    assert again.network == made.network
+    assert again.metadata["seen"] == made.metadata["seen"]
+    assert again.metadata["both"].keys() == first["both"].keys()
 
 
 SOME = [("How do I bake bread with", False), ("How do I rob the house at number", True)]

@@ -93,6 +93,42 @@ def train(
     return TrainReport({k: [v] for k, v in metrics.items()}, files, counts, dict(rows.left_out))
 
 
+def refit(
+    out: Path,
+    start: Path,
+    *,
+    data: Path | None = None,
+    seed: int = 0,
+    evaluations: Sequence[Path] = (),
+    progress: Callable[[str], None] = lambda step: None,
+) -> TrainReport:
+    """Fit anew how the encoder in ``start`` is averaged with tier 1, and the thresholds; the network stays.
+
+    Wanted after tier 1 has been trained again. Fitted on all rows that share no group with what the encoder has
+    learnt, with a stand-in for tier 1 that has learnt all others. Raises as :func:`train`.
+    """
+    progress("loading rows")
+    suites = contamination.suites(evaluations)
+    rows = contamination.cleaned(load(data), suites)
+    prompts = prompt.collect(rows, np.random.default_rng(seed), suites)
+    rows.left_out[contamination.REASON] += prompts.left_out
+    made = bert.read(start, NAME)
+    progress("thresholds")
+    notes, metrics = _fitted(untouched(prompts, made), made, seed)
+    kept = {name: made.metadata["metrics"][name] for name in ("auroc_float32", "megabytes")}
+    origin = _origin(rows, metrics | kept)
+    files = _write(out, made, {**made.metadata, **notes, **origin})
+    counts = {name: len(found) for name, found in rows.by_source.items()}
+    return TrainReport({k: [v] for k, v in metrics.items()}, files, counts, dict(rows.left_out))
+
+
+def untouched(prompts: PromptRows, made: Encoder) -> Split:
+    """Return the split whose ``test`` are the rows that share no group with what an encoder has learnt."""
+    old = np.isin(digests(prompts.texts), seen(made))
+    touched = np.isin(prompts.groups, prompts.groups[old])
+    return Split(prompts, np.flatnonzero(touched), np.flatnonzero(~touched))
+
+
 def _chained(groups: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which rows are in a group so large that the rows set aside would be of that one kind."""
     _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
@@ -101,15 +137,16 @@ def _chained(groups: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Split:
-    """Rows by number: ``train`` is learnt, ``test`` set aside; what is in neither was learnt before.
-
-    ``first`` is what tier 1 has learnt, which is not trained along: a stand-in is, to be measured with.
-    """
+    """Rows by number: ``train`` is learnt, ``test`` set aside; what is in neither was learnt before."""
 
     data: PromptRows
     train: NDArray[np.int64]
     test: NDArray[np.int64]
-    first: NDArray[np.int64]
+
+    @property
+    def known(self) -> NDArray[np.int64]:
+        """All rows but ``test``: what a stand-in for tier 1 learns, to be measured with."""
+        return np.setdiff1d(np.arange(len(self.data.rows)), self.test)
 
     def texts(self, index: NDArray[np.int64]) -> list[str]:
         """Return the prompts of the rows ``index``."""
@@ -131,13 +168,12 @@ def split(prompts: PromptRows, rng: np.random.Generator, before: NDArray[np.uint
     groups = prompts.groups
     drawn = (folds(groups, FOLDS, rng) == 0) & ~_chained(groups)
     if before is None:
-        train = np.flatnonzero(~drawn)
-        return Split(prompts, train, np.flatnonzero(drawn), train)
+        return Split(prompts, np.flatnonzero(~drawn), np.flatnonzero(drawn))
     old = np.isin(digests(prompts.texts), before)
     touched, pairs = np.isin(groups, groups[old]), prompts.sources == own.PAIRS
     again = old & (rng.random(len(old)) < AGAIN)
     train, test = np.where(pairs, touched | ~drawn, again), ~touched & (~pairs | drawn)
-    return Split(prompts, np.flatnonzero(train), np.flatnonzero(test), np.flatnonzero(old))
+    return Split(prompts, np.flatnonzero(train), np.flatnonzero(test))
 
 
 def digests(texts: Sequence[str]) -> NDArray[np.uint32]:
@@ -188,7 +224,7 @@ def _fitted(parts: Split, made: Encoder, seed: int) -> tuple[dict[str, Any], dic
     texts, labels = parts.texts(parts.test), parts.labels(parts.test)
     sources = parts.data.sources[parts.test]
     second = made.scores(texts)
-    linear = prompt.fit_harm(parts.data, parts.first, seed)
+    linear = prompt.fit_harm(parts.data, parts.known, seed)
     first = np.clip(linear.scores([hashed(texts)])[:, 0], -LIMIT, LIMIT)
     slopes = [logistic(scores[:, None], labels) for scores in (second, first)]
     (a, a0), (b, b0) = ((float(slope[0]), bias) for slope, bias in slopes)
