@@ -26,7 +26,7 @@ test: $(VENV)/.dev ## run the whole test suite with branch coverage; after `make
 
 torch: $(VENV)/.hf ## install torch and what trains and explains models (a large download)
 
-test-integrations: $(OTHERS)/.made ## run our guards with the packages that they wrap, see requirements/
+test-integrations: $(OTHERS)/most/.made $(OTHERS)/llm-guard/.made ## run our guards with the packages that they wrap, see requirements/
 	@export HF_HUB_OFFLINE=1; status=0; for each in $(OTHERS)/*/bin/python; do echo "== $$each"; \
 	  $$each -m pytest -m integration -W default -rs tests/integrations || status=1; done; exit $$status
 
@@ -86,12 +86,17 @@ $(VENV)/.hf: $(VENV)/.dev
 	@$(PIP) -c $(PINS) -e '.[dev,align,explain]' trl
 	@touch $@
 
-# LLM Guard wants an old transformers and Python below 3.13, so it lives apart.
-$(OTHERS)/.made: $(VENV)/.made pyproject.toml requirements/integrations.txt requirements/integrations-llm-guard.txt
+$(OTHERS)/most/.made: $(VENV)/.made pyproject.toml requirements/integrations.txt
 	@echo "Installing the packages that our guards wrap into $(OTHERS) ..."
 	@$(BIN)/python -m venv $(OTHERS)/most
 	@$(OTHERS)/most/bin/pip install -q --disable-pip-version-check -e . pytest -r requirements/integrations.txt
+	@touch $@
+
+# LLM Guard wants an old transformers and Python below 3.13, so it lives apart; torch is most of it.
+$(OTHERS)/llm-guard/.made: $(VENV)/.made pyproject.toml requirements/integrations-llm-guard.txt
+	@mkdir -p $(@D)
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
-	  $(BIN)/python -m venv $(OTHERS)/llm-guard && pip="$(OTHERS)/llm-guard/bin/pip install -q --disable-pip-version-check"; \
+	  echo "Installing LLM Guard into $(@D) ..."; \
+	  $(BIN)/python -m venv $(@D) && pip="$(@D)/bin/pip install -q --disable-pip-version-check"; \
 	  $$pip torch==2.13.0 && $$pip -e . pytest -r requirements/integrations-llm-guard.txt; fi
 	@touch $@
