@@ -25,7 +25,7 @@ class Before:
     Args:
         local: the model, not trained yet where all weights are to be.
         trees: what is trained on.
-        tuning: whether all weights are trained, and how many tokens are looked at.
+        tuning: whether all weights are trained.
         upper: saves running the lower layers.
         path: the file.
     """
@@ -34,7 +34,7 @@ class Before:
         self, local: LocalModel, trees: Sequence[Tree], tuning: Tuning, upper: Upper | None, path: Path
     ) -> None:
         self._local, self._trees, self._upper = local, trees, upper
-        self._decision, self._full = tuning.decision, tuning.weights == "full"
+        self._full = tuning.weights == "full"
         self._known: dict[int, list[float]] = dict(enumerate(self._kept(path))) if self._full else {}
 
     def of(self, chosen: Sequence[int]) -> NDArray[np.float32]:
@@ -47,7 +47,7 @@ class Before:
     def _asked(self, chosen: Sequence[int]) -> list[list[float]]:
         without = nullcontext() if self._full else self._local.model.disable_adapter()
         with speaking(self._local), without:
-            return reference(self._local, self._trees, self._decision, self._upper, chosen)
+            return reference(self._local, self._trees, self._upper, chosen)
 
     def _kept(self, path: Path) -> list[list[float]]:
         if not path.is_file():

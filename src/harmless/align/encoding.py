@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from harmless.align.examples import Example
 from harmless.align.packing import Tokens, Tree
@@ -50,7 +51,10 @@ def encoded(local: LocalModel, examples: Sequence[Example], tuning: Tuning) -> E
     if tuning.loss == "kto":
         # KTO estimates how far the policy has drifted by replies that belong to other prompts.
         others = [*trees[1:], trees[0]]
-        trees = [Tree(t.prompt, (*t.replies, o.replies[0])) for t, o in zip(trees, others, strict=True)]
+        trees = [
+            replace(tree, replies=(*tree.replies, other.replies[0]))
+            for tree, other in zip(trees, others, strict=True)
+        ]
     return Encoded(tuple(trees), tuple(kept), left_out)
 
 
@@ -65,8 +69,14 @@ def _tree(local: LocalModel, example: Example, tuning: Tuning, *, whole: bool) -
         return "the chat template refuses the conversation"
     if len(good[0]) > tuning.longest:
         return f"the prompt has more than {tuning.longest} tokens"
-    said = good[1] if whole else good[1][: tuning.opening]
-    return Tree(good[0], (said, *((bad[: tuning.decision],) if bad else ())))
+    if bad is None:
+        return Tree(good[0], (good[1] if whole else good[1][: tuning.opening],))
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(good[1], bad, strict=False)))
+    if same == len(bad):
+        return "the bad reply begins as the good one does"
+    decided = None if tuning.decision is None else same + tuning.decision
+    opening = None if whole or tuning.opening is None else max(tuning.opening, decided or 0)
+    return Tree(good[0], (good[1][:opening], bad[:decided]), decided)
 
 
 def _parts(local: LocalModel, example: Example, reply: str) -> tuple[Tokens, Tokens]:

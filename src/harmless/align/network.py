@@ -36,15 +36,18 @@ def log_probabilities(local: LocalModel, batch: Pack, states: Any = None) -> Any
     return torch.log_softmax(logits, dim=-1).gather(1, batch.targets[:, None])[:, 0]
 
 
-def summed(values: Any, batch: Pack, decision: int | None = None) -> Any:
-    """Return the sum of token values in each reply, or in the first ``decision`` tokens of each."""
+def summed(values: Any, batch: Pack) -> Any:
+    """Return the sum of token values in each reply."""
+    return values.new_zeros(len(batch.counts)).index_add(0, batch.replies, values)
+
+
+def deciding(values: Any, batch: Pack) -> Any:
+    """Return the sum of token values in each reply as far as it decides which one it is."""
     import torch
 
-    if decision is not None:
-        ends = batch.counts.cumsum(0)
-        at = torch.arange(len(values), device=values.device) - (ends - batch.counts)[batch.replies]
-        values = values * (at < decision)
-    return values.new_zeros(len(batch.counts)).index_add(0, batch.replies, values)
+    ends = batch.counts.cumsum(0)
+    at = torch.arange(len(values), device=values.device) - (ends - batch.counts)[batch.replies]
+    return summed(values * (at < batch.decided[batch.replies]), batch)
 
 
 def greedy(local: LocalModel, prompts: Sequence[Tokens], count: int) -> list[Tokens]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harmless.align import losses
-from harmless.align.network import summed
+from harmless.align.network import deciding, summed
 from harmless.align.packing import Pack
 from harmless.align.settings import Tuning
 
@@ -26,10 +26,9 @@ def objective(values: Any, batch: Pack, reference: Any, tuning: Tuning) -> tuple
     means = (summed(values, batch) / batch.counts).view(-1, each)
     if tuning.loss == "sft":
         return -means[:, GOOD].mean(), {}
-    sums = summed(values, batch, tuning.decision).view(-1, each)
-    counts = batch.counts if tuning.decision is None else batch.counts.clamp(max=tuning.decision)
+    sums = deciding(values, batch).view(-1, each)
     if tuning.loss in ("orpo", "simpo"):
-        return _without_reference(sums / counts.view(-1, each), means, tuning)
+        return _without_reference(sums / batch.decided.view(-1, each), means, tuning)
     pairs = losses.Pairs(sums[:, GOOD], sums[:, BAD], reference[:, GOOD], reference[:, BAD])
     loss = (
         losses.dpo(pairs, tuning.beta, tuning.smoothing)

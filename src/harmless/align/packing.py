@@ -18,10 +18,14 @@ Tokens = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A prompt and its replies, as tokens; each reply ends with the mark of its end, if it has one."""
+    """A prompt and its replies, as tokens; each reply ends with the mark of its end, if it has one.
+
+    ``decided``: in so many tokens of each reply it is decided which one it is; None where all of them count.
+    """
 
     prompt: Tokens
     replies: tuple[Tokens, ...]
+    decided: int | None = None
 
     @property
     def size(self) -> int:
@@ -41,6 +45,7 @@ class Pack:
         targets: the m tokens of the replies.
         replies: to which reply each target belongs, counted over all trees, (m,).
         counts: tokens of each reply.
+        decided: tokens of each reply in which it is decided which one it is.
     """
 
     tokens: Any
@@ -50,6 +55,7 @@ class Pack:
     targets: Any
     replies: Any
     counts: Any
+    decided: Any
 
     def to(self, device: str) -> Pack:
         """Return the pack on a device."""
@@ -105,6 +111,7 @@ def pack(trees: Sequence[Tree], common: int | None = None) -> Pack:
     targets: list[int] = []
     replies: list[int] = []
     counts: list[int] = []
+    decided: list[int] = []
     for tree in trees:
         trunk = layout.add(tree.prompt[common:], root, common)
         end = len(layout.tokens) - 1
@@ -116,6 +123,7 @@ def pack(trees: Sequence[Tree], common: int | None = None) -> Pack:
             targets += reply
             replies += [len(counts)] * len(reply)
             counts.append(len(reply))
+            decided.append(len(reply) if tree.decided is None else min(tree.decided, len(reply)))
     return Pack(
         torch.tensor([layout.tokens]),
         torch.tensor([layout.positions]),
@@ -124,6 +132,7 @@ def pack(trees: Sequence[Tree], common: int | None = None) -> Pack:
         torch.tensor(targets),
         torch.tensor(replies),
         torch.tensor(counts),
+        torch.tensor(decided),
     )
 
 

@@ -35,8 +35,8 @@ class Tuning(Model):
         gamma: margin that SimPO wants.
         smoothing: share of preferences that may be the wrong way round (DPO).
         nll: weight of the good reply's likelihood beside a preference.
-        decision: preferences look at so many tokens of both replies, because refusal and compliance part
-            in the first ones; None looks at whole replies.
+        decision: preferences look at so many tokens of both replies, counted from where they part, because
+            what comes after follows from these; None looks at whole replies.
         opening: every other good reply is learned up to so many tokens only, since what comes after needs
             fewer examples than the decision does; None learns all of them whole.
         longest: prompts of more tokens are left out.

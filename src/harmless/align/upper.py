@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from harmless.align.network import hidden_states, log_probabilities, room, summed
+from harmless.align.network import deciding, hidden_states, log_probabilities, room
 from harmless.align.packing import Pack, Tree, bins, pack, shared
 from harmless.errors import UsageError
 from harmless.internals.hidden import watching
@@ -91,14 +91,13 @@ class Upper:
 def reference(
     local: LocalModel,
     trees: Sequence[Tree],
-    decision: int | None = None,
     upper: Upper | None = None,
     chosen: Sequence[int] | None = None,
 ) -> list[list[float]]:
-    """Return what the model gives to each reply of each tree, summed over its tokens, in nats.
+    """Return what the model gives to each reply of each tree, summed over the tokens that decide, in nats.
 
-    ``decision`` limits the sum to so many tokens of each reply; ``upper`` saves running the lower layers;
-    ``chosen`` are the numbers of the trees that are asked, None for all.
+    ``upper`` saves running the lower layers; ``chosen`` are the numbers of the trees that are asked, None for
+    all.
     """
     import torch
 
@@ -113,7 +112,7 @@ def reference(
             else:
                 batch, states = upper.packed(these)
                 values = upper.log_probabilities(batch, states)
-            sums = iter(summed(values, batch, decision).tolist())
+            sums = iter(deciding(values, batch).tolist())
             found += [[next(sums) for _ in trees[i].replies] for i in these]
     return found
 

@@ -67,7 +67,7 @@ class Training:
     opening: int | None = None
     """Learn every other good reply up to so many tokens only: faster, and the decision falls there."""
     decision: int | None = None
-    """Look at so many tokens of both replies of a preference."""
+    """Look at so many tokens of both replies of a preference, from where they part."""
     longest: int | None = None
     """Leave out prompts of more tokens."""
     seed: int = 0
@@ -150,7 +150,7 @@ def run(
         _show(read_manifest(out_), out_, json=json)
         return
     what = Alignment(target, method, _gathering(method, training, data), tuning, out_, device=device)
-    with open_store(workspace) as store, _shown(json) as tell:
+    with open_store(workspace) as store, progress(json) as tell:
         manifest = anyio.run(_aligned, what, data, store, tell, training.endless)
     _show(manifest, out_, json=json)
 
@@ -230,7 +230,7 @@ def _maker(what: Alignment, data: Data) -> Maker | None:
 
 
 @contextmanager
-def _shown(quiet: bool) -> Iterator[Any]:
+def progress(quiet: bool) -> Iterator[Any]:
     """Show steps and a bar with loss, margin, tokens a second and time left; the value is told of them."""
     from harmless.align.trainer import Report
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harmless.align.packing import Tree, bins, shared
@@ -58,8 +60,9 @@ def test_a_pack_gives_each_reply_what_it_gets_alone(local: LocalModel) -> None:
     assert batch.tokens.shape[1] < sum(tree.size for tree in TREES)
 
 
-def test_the_reference_sums_over_a_reply_or_over_its_first_tokens(local: LocalModel) -> None:
-    whole, first = reference(local, TREES), reference(local, TREES, decision=1)
+def test_the_reference_sums_over_a_reply_or_over_the_tokens_that_decide(local: LocalModel) -> None:
+    whole = reference(local, TREES)
+    first = reference(local, [replace(tree, decided=1) for tree in TREES])
     for tree, sums, firsts in zip(TREES, whole, first, strict=True):
         for reply, total, begin in zip(tree.replies, sums, firsts, strict=True):
             values = alone(local, tree.prompt, reply)

@@ -1,0 +1,52 @@
+"""Examples as trees: what is learned of each reply, and where two replies part."""
+
+from __future__ import annotations
+
+import pytest
+
+from harmless.align.examples import Example
+from harmless.align.settings import Tuning
+from harmless.core import Expect, user
+from harmless.errors import UsageError
+
+pytestmark = pytest.mark.hf
+pytest.importorskip("torch", reason="needs torch (extra hf)")
+pytest.importorskip("transformers", reason="needs transformers (extra hf)")
+
+from harmless.align.encoding import encoded  # noqa: E402
+from harmless.internals.model import LocalModel, load  # noqa: E402
+from tests.tiny import saved  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
+    return load(str(saved(tmp_path_factory.mktemp("tiny"))), "cpu")
+
+
+def example(good: str, bad: str) -> Example:
+    return Example(conversation=user("a"), good=good, bad=bad, expect=Expect.REFUSE)
+
+
+def said(local: LocalModel, tokens: tuple[int, ...]) -> str:
+    text: str = local.tokenizer.decode(tokens)
+    return text
+
+
+def test_what_decides_is_counted_from_where_the_replies_part(local: LocalModel) -> None:
+    tuning = Tuning(loss="simpo", decision=2, opening=1)
+    (whole, short) = encoded(local, [example("I can't do it", "I can do it")] * 2, tuning).trees
+    assert whole.decided == short.decided == len("I can") + 2
+    assert [said(local, reply) for reply in whole.replies] == ["I can't do it<|end|>", "I can d"]
+    # The opening is never shorter than what decides.
+    assert [said(local, reply) for reply in short.replies] == ["I can't", "I can d"]
+
+
+def test_without_a_decision_both_replies_count_whole(local: LocalModel) -> None:
+    (tree,) = encoded(local, [example("No.", "Yes")], Tuning(loss="dpo")).trees
+    assert tree.decided is None
+    assert [said(local, reply) for reply in tree.replies] == ["No.<|end|>", "Yes"]
+
+
+def test_replies_that_do_not_part_teach_no_preference(local: LocalModel) -> None:
+    with pytest.raises(UsageError, match="begins as the good one does"):
+        encoded(local, [example("No, never", "No")], Tuning(loss="dpo"))
