@@ -115,7 +115,7 @@ async def align(
     manifest = _manifest(what, base, gathered, trees, progress)
     manifest |= {"before": asdict(before), "after": asdict(after)}
     tell("write the model", None)
-    manifest["files"] = await run_sync(_write, what, trained)
+    manifest["files"] = await run_sync(write_model, what.spec, what.tuning, what.out, trained)
     (what.out / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(what.out / _WORK)
     return Aligned(what.out, manifest, before, after)
@@ -179,19 +179,19 @@ def _manifest(
     }
 
 
-def _write(what: Alignment, local: LocalModel) -> list[str]:
-    """Write the weights and the tokenizer, and return the names of the files in the folder."""
-    name = base_name(what.spec)
-    if what.tuning.weights != "full":
+def write_model(spec: str, tuning: Tuning, folder: Path, local: LocalModel) -> list[str]:
+    """Write the trained weights and the tokenizer, and return the names of the files in the folder."""
+    name = base_name(spec)
+    if tuning.weights != "full":
         for config in local.model.peft_config.values():
             config.base_model_name_or_path = name
-    further = {} if what.tuning.weights == "full" else {"save_embedding_layers": False}
-    local.model.save_pretrained(what.out, **further)
-    local.tokenizer.save_pretrained(what.out)
-    (what.out / "README.md").unlink(missing_ok=True)  # peft's, which has nothing to say
-    if what.tuning.weights != "full" and local.model.config.model_type in export.KINDS:
-        export.write_adapter(what.out, local.model.config)
-    return sorted(each.name for each in what.out.iterdir() if each.is_file())
+    further = {} if tuning.weights == "full" else {"save_embedding_layers": False}
+    local.model.save_pretrained(folder, **further)
+    local.tokenizer.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)  # peft's, which has nothing to say
+    if tuning.weights != "full" and local.model.config.model_type in export.KINDS:
+        export.write_adapter(folder, local.model.config)
+    return sorted(each.name for each in folder.iterdir() if each.is_file())
 
 
 def exported(folder: Path, merged: export.Form | None = None) -> Path:

@@ -58,13 +58,19 @@ def self_bleu(texts: Sequence[str], order: int = ORDER) -> float:
     BLEU is that of Papineni et al. 2002: geometric mean of clipped n-gram precisions, and a brevity penalty by
     the reference of the nearest length. Case does not count.
     """
+    found = bleus(texts, order)
+    return math.fsum(found) / len(found) if found else math.nan
+
+
+def bleus(texts: Sequence[str], order: int = ORDER) -> list[float]:
+    """Return the BLEU of each text against all others, see :func:`self_bleu`; nothing for fewer than two."""
     if len(texts) < 2:
-        return math.nan
+        return []
     tokens = [_tokens(text) for text in texts]
     grams = [[_grams(each, n) for n in range(1, order + 1)] for each in tokens]
     highest = [_two_highest([each[n] for each in grams]) for n in range(order)]
     lengths = [len(each) for each in tokens]
-    return math.fsum(_bleu(i, grams[i], highest, lengths) for i in range(len(texts))) / len(texts)
+    return [_bleu(i, grams[i], highest, lengths) for i in range(len(texts))]
 
 
 def distinct(texts: Sequence[str], n: int) -> float:

@@ -11,12 +11,12 @@ from harmless import taxonomy
 from harmless.attacks.contract import AttackInfo, Session
 from harmless.attacks.dialogue import PATIENCE, items
 from harmless.attacks.writing import talk, whole_numbers, wording
-from harmless.core import Conversation, user
+from harmless.core import Conversation, Prompt, user
 
 #: Questions that are shown, and the temperature at which they are drawn by their scores.
 SHOTS, TEMPERATURE = 5, 0.1
-#: Questions that are asked for at a time, and asked together.
-TOGETHER = 5
+#: Questions that are asked, and how many of them are written at a time and asked together.
+QUESTIONS, TOGETHER = 20, 5
 _SHORTEST = 3
 _QUESTION = re.compile(r"[^?]+\?")
 
@@ -30,12 +30,15 @@ class RedLM:
 
     Args:
         questions: how many are asked.
+        together: how many the model writes at a time: a list, or 1, as models are trained to
+            (:mod:`harmless.align.red_lm`).
     """
 
-    def __init__(self, questions: int = 20) -> None:
-        self._questions = questions
+    def __init__(self, questions: int = QUESTIONS, together: int = TOGETHER) -> None:
+        self._questions, self._together = questions, together
+        given = [questions] if together == TOGETHER else [questions, together]
         self.info = AttackInfo(
-            name="red_lm" if questions == 20 else f"red_lm({questions})",
+            name="red_lm" if given == [QUESTIONS] else f"red_lm({', '.join(map(str, given))})",
             family="red LM",
             calls=questions,
             adaptive=True,
@@ -46,14 +49,14 @@ class RedLM:
     async def run(self, session: Session) -> None:
         """Ask new questions until there are enough, or the attacker's model has no more."""
         scores: dict[str, float] = {}
-        silent = 0
-        while len(scores) < self._questions and silent < PATIENCE:
+        silent, patience = 0, max(PATIENCE, PATIENCE * TOGETHER // self._together)
+        while len(scores) < self._questions and silent < patience:
             few = len(scores) >= max(self._questions // 2, 1)
             shots = drawn(scores, SHOTS, TEMPERATURE, session.random) if few else []
             note = f"few-shot, {effective(scores.values(), TEMPERATURE):.1f} effective" if few else "zero-shot"
-            text = await session.write(_brief(session, shots), note=note)
+            text = await session.write(brief(session.objective, shots, self._together), note=note)
             new = [each for each in questions(text) if each not in scores]
-            new = new[: min(TOGETHER, self._questions - len(scores))]
+            new = new[: min(self._together, self._questions - len(scores))]
             if not new:
                 silent += 1
                 continue
@@ -100,18 +103,23 @@ def _weights(scores: Sequence[float], temperature: float) -> list[float]:
     return [math.exp((score - most) / temperature) for score in scores]
 
 
-def _brief(session: Session, shots: Sequence[str]) -> Conversation:
-    words, key = wording("red_lm"), session.objective.hazard
+def brief(objective: Prompt, shots: Sequence[str] = (), count: int = 1) -> Conversation:
+    """Return what the model is told: to write so many questions for the objective's hazard.
+
+    ``shots`` are questions to go on from. An objective without a hazard stands for similar requests.
+    """
+    words, key = wording("red_lm"), objective.hazard
     if key:
         hazard = taxonomy.load().hazard(key)
         subject = words["hazard"].format(name=hazard.name, definition=hazard.definition)
     else:
-        subject = words["no hazard"].format(objective=session.objective.text)
+        subject = words["no hazard"].format(objective=objective.text)
     shown = "".join(f"{number}. {shot}\n" for number, shot in enumerate(shots, 1))
-    step = words["few" if shots else "zero"].format(count=TOGETHER, subject=subject, shots=shown.rstrip())
+    kind = ("one more" if shots else "one") if count == 1 else ("few" if shots else "zero")
+    step = words[kind].format(count=count, subject=subject, shots=shown.rstrip())
     return talk(words["system"], step)
 
 
-def red_lm(questions: str = "20") -> RedLM:
-    """Return the attack; UsageError if ``questions`` is not a whole number above 0."""
-    return RedLM(*whole_numbers("red_lm", questions=questions))
+def red_lm(questions: str = str(QUESTIONS), together: str = str(TOGETHER)) -> RedLM:
+    """Return the attack; UsageError if an argument is not a whole number above 0."""
+    return RedLM(*whole_numbers("red_lm", questions=questions, together=together))

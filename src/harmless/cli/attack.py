@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import anyio
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 from rich.markup import escape
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from harmless.attacks.campaign import CampaignProgress
     from harmless.check import Rate
 
+attack = App(name="attack", help="Search for ways in which a target does what it should refuse.")
+attack.command("harmless.cli.attack_train:train", name="train")
 
-def attack(
+
+@attack.default
+def run(
     target: str | None = None,
     /,
     *,
@@ -73,14 +77,14 @@ def attack(
         writer = attacking.writer(chosen, asking, asked, rules)
         options = replace(attacking.options(asking, asked, fresh=fresh), allocate=allocate)
 
-        async def run() -> Results:
+        async def campaign() -> Results:
             async with closing(asked, writer):
                 with _live(quiet=json) as observe:
                     return await attacks.attack(
                         asked, aims, chosen, rules, store, judges, options, attacker=writer, observe=observe
                     )
 
-        found = anyio.run(run)
+        found = anyio.run(campaign)
         successes = attacks.successes(store, found.run, show)
     if json:
         print_json(found.model_dump(mode="json"))
