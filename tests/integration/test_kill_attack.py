@@ -7,6 +7,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import pytest
 
 from tests.integration.kills import killed, made
 
-KILLS = 8
 OBJECTIVES = 12
+BANDIT = ("--allocate", "bandit", "--budget", "200calls")
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +43,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(folder: Path, workspace: str) -> list[str]:
+def command(folder: Path, workspace: str, further: Sequence[str]) -> list[str]:
     return [
         sys.executable, "-m", "harmless", "attack", f"scripted:{folder / 'target.jsonl'}",
         "--attack", "direct", "best_of_n", "pair", "--attacker", f"scripted:{folder / 'attacker.jsonl'}",
         "--objectives", str(folder / "objectives.jsonl"), "--workspace", str(folder / workspace),
-        "--concurrency", "4", "--json",
+        "--concurrency", "4", "--json", *further,
     ]  # fmt: skip
 
 
@@ -56,18 +57,22 @@ def figures(output: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_an_attack_ends_with_the_figures_of_an_uninterrupted_one(folder: Path) -> None:
-    whole = subprocess.run(command(folder, "whole"), capture_output=True, text=True, check=True)
-    total, database = made(folder / "whole" / "evidence.db"), folder / "killed" / "evidence.db"
+@pytest.mark.parametrize(("further", "kills"), [((), 8), (BANDIT, 5)], ids=["uniform", "bandit"])
+def test_killed_again_and_again_an_attack_ends_with_the_figures_of_an_uninterrupted_one(
+    folder: Path, tmp_path: Path, further: Sequence[str], kills: int
+) -> None:
+    whole, again = (command(folder, str(tmp_path / name), further) for name in ("whole", "killed"))
+    expected = subprocess.run(whole, capture_output=True, text=True, check=True).stdout
+    total, database = made(tmp_path / "whole" / "evidence.db"), tmp_path / "killed" / "evidence.db"
     rng, seen = random.Random(7), 0
-    for kill in range(KILLS):
-        wanted = seen + rng.randint(0, max(1, (total - seen) // (KILLS - kill)))
-        now = killed(command(folder, "killed"), database, rng, wanted)
+    for kill in range(kills):
+        wanted = seen + rng.randint(0, max(1, (total - seen) // (kills - kill)))
+        now = killed(again, database, rng, wanted)
         assert now >= seen, "attempts were lost"
         seen = now
-    last = subprocess.run(command(folder, "killed"), capture_output=True, text=True, check=True)
-    assert figures(last.stdout) == figures(whole.stdout)
-    assert {each["name"] for each in figures(last.stdout)["attacks"] if each["asr"]["rate"]} == {"pair"}
+    last = subprocess.run(again, capture_output=True, text=True, check=True).stdout
+    assert figures(last) == figures(expected)
+    assert {each["name"] for each in figures(last)["attacks"] if each["asr"]["rate"]} == {"pair"}
     with sqlite3.connect(database) as db:
         assert db.execute("SELECT count(*), count(DISTINCT key) FROM attempts").fetchone() == (total, total)
         assert db.execute("SELECT count(*) FROM runs").fetchone() == (1,)
