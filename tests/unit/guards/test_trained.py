@@ -67,11 +67,11 @@ async def test_a_bad_item_costs_only_that_item(make: type[Guard]) -> None:
     assert "NoneType" in found[1].reason
 
 
-async def test_at_most_two_in_a_hundred_short_phrases_are_flagged() -> None:
+async def test_at_most_one_of_two_hundred_short_phrases_is_flagged() -> None:
     found = await verdicts(embedded(), *((phrase, None) for phrase in phrases()))
     flagged = [p for p, v in zip(phrases(), found, strict=True) if v.outcome is Outcome.UNSAFE]
     assert len(found) == 200
-    assert len(flagged) <= 4, flagged
+    assert len(flagged) <= 1, flagged
 
 
 async def test_the_short_phrases_are_not_those_of_training() -> None:
@@ -199,7 +199,7 @@ async def test_error_rates_come_with_their_numbers() -> None:
     assert counts["true_unsafe"] + counts["missed"] == rates["n_unsafe"] > 500
     assert counts["true_safe"] + counts["false_alarm"] == rates["n_safe"] > 500
     assert rates["sensitivity"] == pytest.approx(counts["true_unsafe"] / rates["n_unsafe"])
-    assert rates["agreement"] >= 0.89  # a floor below the goal, which is reached: 0.90, see docs/guards.md
+    assert rates["agreement"] >= 0.9  # the goal, see docs/guards.md
 
 
 def test_artefacts_take_at_most_five_megabytes_and_hold_no_pickle() -> None:
@@ -227,7 +227,7 @@ def shares(guard: EmbeddedGuard, found: Sequence[Verdict]) -> float:
     return sum(v.outcome is Outcome.UNSAFE for v in found) / len(found)
 
 
-@pytest.mark.parametrize("limit", [0.05])
+@pytest.mark.parametrize("limit", [0.03])
 async def test_few_ordinary_instructions_are_flagged(shared_data: Path, limit: float) -> None:
     lines = (shared_data / "benign_prompts.jsonl").read_text(encoding="utf-8").split("\n")[:6000:12]
     texts = [json.loads(line)["text"] for line in lines]

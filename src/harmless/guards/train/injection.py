@@ -4,13 +4,14 @@ them."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harmless.data.suites import Suite
 from harmless.guards.injection import BITS, WINDOW, rule_scores, views, windows, worst
 from harmless.guards.linear import LinearModel, sigmoid
 from harmless.guards.train import contamination, own
@@ -47,8 +48,12 @@ class InjectionRows:
         return np.flatnonzero((self.parts == part) & (self.labels == label))
 
 
-def collect(rows: Rows, tricks: Sequence[Row], seed: int) -> InjectionRows:
-    """Return public and own rows; harmful requests without a trick, and plain questions, are no injections."""
+def collect(rows: Rows, tricks: Sequence[Row], seed: int, evaluations: Sequence[Suite] = ()) -> InjectionRows:
+    """Return public and own rows; harmful requests without a trick, and plain questions, are no injections.
+
+    Our own rows that are in one of the ``evaluations`` are left out, as :func:`contamination.cleaned` has done
+    with the public ones.
+    """
     rng = np.random.default_rng(seed)
     ours = made(rng)
     found = [(row.prompt, int(bool(row.unsafe)), row.source) for row in tricks]
@@ -59,8 +64,9 @@ def collect(rows: Rows, tricks: Sequence[Row], seed: int) -> InjectionRows:
             found.append((row.prompt, 0, "adversarial" if row.source == "WildGuard train" else "ordinary"))
     asked = dict.fromkeys(row.prompt for name in ("harmful", "choices") for row in rows.by_source[name])
     found += [(text, 0, "harmful") for text in list(asked)[::EVERY]]
-    found += [(row.prompt, 0, "ordinary") for row in own.prompts(rng) if not row.unsafe]
-    found += [(text, label, "own") for text, label, _ in ours]
+    written = [Row(row.prompt, unsafe=False, source="ordinary") for row in own.prompts(rng) if not row.unsafe]
+    written += [Row(text, unsafe=bool(label), source="own") for text, label, _ in ours]
+    found += [(r.prompt, int(bool(r.unsafe)), r.source) for r in contamination.apart(written, evaluations)]
     known = {text: (label, part) for text, label, part in found}
     texts = list(known)
     labels, parts = zip(*known.values(), strict=True)
@@ -143,10 +149,11 @@ def train_injection(
 ) -> tuple[LinearModel, dict[str, Any], Rows]:
     """Return the head, what its metadata says (combination, threshold, quality), and the rows it was trained
     on."""
-    rows = contamination.cleaned(load(data), contamination.suites())
+    suites = contamination.suites()
+    rows = contamination.cleaned(load(data), suites)
     tricks = labelled_injections(data)
     progress(f"seed {seed}: injections, cross-validated")
-    known = collect(rows, [replace(row, source=row.source) for row in tricks if row.goal != "test"], seed)
+    known = collect(rows, [row for row in tricks if row.goal != "test"], seed, suites)
     head, rule = out_of_fold(known, seed), rule_scores(known.texts)
     weights, bias = logistic(np.column_stack([head, rule]), known.labels)
     both = head * weights[0] + rule * weights[1] + bias
