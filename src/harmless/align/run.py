@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,12 +17,13 @@ from harmless.align.checkpoint import Progress
 from harmless.align.constitutional import Maker
 from harmless.align.encoding import Encoded, encoded
 from harmless.align.examples import Example, data_hash
-from harmless.align.frontier import Frontier, few, measure
+from harmless.align.frontier import Frontier, Separation, few, held_back, measure
 from harmless.align.gather import Gathered, Gathering, gather
 from harmless.align.settings import Tuning
 from harmless.align.speaker import Speaker
+from harmless.align.strength import set_strength
 from harmless.align.trainer import Observer, Report, Training
-from harmless.core import Target, digest
+from harmless.core import Expect, Target, digest
 from harmless.errors import BadFileError, UsageError
 from harmless.evidence import Store
 from harmless.internals.model import LocalModel, base_of, first_line
@@ -33,7 +34,7 @@ from harmless.targets.adapters import MERGED_GGUF, adapted
 #: What the folder says of itself.
 MANIFEST = "align.json"
 
-Told: TypeAlias = Callable[[str, Report | Frontier | None], None]
+Told: TypeAlias = Callable[[str, Report | Frontier | Separation | None], None]
 """Gets the name of what is done now, and what is known of it."""
 
 _DATA, _WORK = "data", "training"
@@ -108,12 +109,15 @@ async def align(
         what.tuning,
         what.out / _WORK,
         what.tuning.key(data_hash(gathered.train), base),
+        held_back(trained, asked, what.tuning),
     )
     tell("train", None)
     progress = await training.run(_observer(tell))
-    after = _best(progress) or before
+    strength = await _set_strength(trained, asked, what.tuning, tell)
+    after = await measure(trained, asked)
+    tell("after", after)
     manifest = _manifest(what, base, gathered, trees, progress)
-    manifest |= {"before": asdict(before), "after": asdict(after)}
+    manifest |= {"strength": strength, "before": asdict(before), "after": asdict(after)}
     tell("write the model", None)
     manifest["files"] = await run_sync(write_model, what.spec, what.tuning, what.out, trained)
     (what.out / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
@@ -147,11 +151,15 @@ async def _before(local: LocalModel, asked: Sequence[Example], folder: Path) -> 
     return found
 
 
-def _best(progress: Progress) -> Frontier | None:
-    """Return where the weights stand that were kept."""
-    found = [each for each in progress.history if progress.best and each["step"] == progress.best[1]]
-    names = [each.name for each in fields(Frontier)]
-    return Frontier(**{name: found[0][name] for name in names}) if found else None
+async def _set_strength(
+    local: LocalModel, asked: Sequence[Example], tuning: Tuning, tell: Told
+) -> float | None:
+    """Return how strongly the adapters act; None where there are none, or nothing to set it by."""
+    benign = [each for each in asked if each.expect is Expect.ANSWER]
+    if tuning.weights == "full" or not benign:
+        return None
+    tell("set how strongly the adapters act", None)
+    return await set_strength(local, benign, tuning.tolerated)
 
 
 def _observer(tell: Told) -> Observer:

@@ -39,6 +39,8 @@ class Tuning(Model):
             what comes after follows from these; None looks at whole replies.
         opening: every other good reply is learned up to so many tokens only, since what comes after needs
             fewer examples than the decision does; None learns all of them whole.
+        tolerated: share of benign prompts held back that may be refused; after training the adapters are made
+            as strong as that allows. They are twins of harmful prompts, and harder than what users ask.
         longest: prompts of more tokens are left out.
         seed: of the order, and of the adapters' first values.
     """
@@ -59,6 +61,7 @@ class Tuning(Model):
     nll: float = Field(0.2, ge=0)
     decision: int | None = Field(None, ge=1)
     opening: int | None = Field(None, ge=1)
+    tolerated: float = Field(0.15, ge=0, le=1)
     longest: int = Field(512, ge=1)
     seed: int = 0
 

@@ -19,7 +19,7 @@ from harmless.align.before import Before
 from harmless.align.checkpoint import Progress
 from harmless.align.encoding import Encoded
 from harmless.align.examples import Example
-from harmless.align.frontier import Frontier, measure
+from harmless.align.frontier import Frontier, Separation, measure, separation
 from harmless.align.lora import first_trained, parameters
 from harmless.align.objective import objective
 from harmless.align.packing import Pack, Tree, bins, pack, shared
@@ -63,7 +63,7 @@ class Report:
     left_s: float
 
 
-Observer = Callable[[Report | Frontier], None]
+Observer = Callable[[Report | Frontier | Separation], None]
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class Training:
         data: what is trained on.
         development: examples whose prompts are asked now and then; the weights that do best on them win. May
             be empty: then the last weights are taken.
+        held: the same with both replies, where there are: then it counts how well they are told apart.
         tuning: how.
         folder: where checkpoints are; a training that was cut off there goes on.
         key: digest of all of it, see :meth:`Tuning.key`.
@@ -86,6 +87,7 @@ class Training:
     tuning: Tuning
     folder: Path
     key: str
+    held: Encoded | None = None
 
     async def run(self, observe: Observer = lambda _: None) -> Progress:
         """Train to the end and leave the best weights in the model.
@@ -108,8 +110,12 @@ class Training:
         self.local.model.eval()
         return progress
 
-    async def _measured(self, progress: Progress) -> Frontier:
-        found = await measure(self.local, self.development)
+    async def _measured(self, progress: Progress) -> Frontier | Separation:
+        found: Frontier | Separation
+        if self.held is None:
+            found = await measure(self.local, self.development)
+        else:
+            found = await separation(self.local, self.held)
         progress.history.append({"step": progress.step, **asdict(found), "score": found.score})
         if progress.best is None or found.score > progress.best[0]:
             progress.best = (found.score, progress.step)
