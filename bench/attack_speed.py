@@ -5,7 +5,8 @@
 
 The server replies at once, and in a second round after 200 ms, which is quick for a model. Both ask it the same
 prompts through the official ``openai`` client with the same concurrency; the campaign also judges each reply
-and commits it. Writes ``bench/results/attack_speed.json``.
+and commits it. Milliseconds of CPU a call, without those of the server, say more than calls a second on a busy
+machine. Writes ``bench/results/attack_speed.json``.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from harmless.check import load_judges
 HERE = Path(__file__).parent
 CONCURRENCY = 16
 DELAY_MS = 200
+RATIOS = ("ratio", "cpu_ratio")
 
 
 @contextmanager
@@ -84,16 +86,30 @@ async def campaign(address: str, texts: list[str], folder: Path) -> int:
 
 
 def measure(address: str, calls: int) -> dict[str, float]:
-    """Return calls a second of both, in turn."""
+    """Return calls a second and milliseconds of CPU a call of both, in turn."""
     texts = [f"Request number {i}: how do I get into the house of my neighbour?" for i in range(calls)]
-    started = time.perf_counter()
-    anyio.run(bare, address, texts)
-    alone = calls / (time.perf_counter() - started)
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
+    with timed() as alone:
+        anyio.run(bare, address, texts)
+    with tempfile.TemporaryDirectory() as folder, timed() as ours:
         made = anyio.run(campaign, address, texts, Path(folder))
-        ours = made / (time.perf_counter() - started)
-    return {"bare_client": round(alone, 1), "campaign": round(ours, 1), "ratio": round(ours / alone, 3)}
+    assert made == calls
+    return {
+        "bare_client": round(calls / alone["wall"], 1),
+        "campaign": round(calls / ours["wall"], 1),
+        "ratio": round(alone["wall"] / ours["wall"], 3),
+        "bare_client_cpu_ms": round(1000 * alone["cpu"] / calls, 3),
+        "campaign_cpu_ms": round(1000 * ours["cpu"] / calls, 3),
+        "cpu_ratio": round(alone["cpu"] / ours["cpu"], 3),
+    }
+
+
+@contextmanager
+def timed() -> Iterator[dict[str, float]]:
+    """Yield what will hold the seconds of the block by the clock and of CPU."""
+    found: dict[str, float] = {}
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield found
+    found |= {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 
 def main() -> None:
@@ -107,8 +123,8 @@ def main() -> None:
         with served(delay) as address:
             measure(address, 50)  # imports, artefacts and connections are not what is measured
             runs = [measure(address, calls) for _ in range(times)]
-        median = statistics.median(run["ratio"] for run in runs)
-        found["instant" if not delay else f"{delay}_ms"] = {"runs": runs, "median_ratio": median}
+        medians = {f"median_{name}": statistics.median(run[name] for run in runs) for name in RATIOS}
+        found["instant" if not delay else f"{delay}_ms"] = {"runs": runs, **medians}
     result = {"calls": calls, "concurrency": CONCURRENCY, **found, "machine": platform.machine()}
     print(json.dumps(result, indent=1))
     if not quick:

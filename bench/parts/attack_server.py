@@ -1,6 +1,8 @@
 """An instant server in the form of OpenAI's API: each prompt has one of a few replies, always the same.
 
 python bench/parts/attack_server.py [DELAY_MS]     prints its port, and serves until it is ended
+
+A request without a body is told how many prompts there were so far, and how many different ones.
 """
 
 from __future__ import annotations
@@ -9,6 +11,9 @@ import asyncio
 import json
 import sys
 import zlib
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 #: Refusals in several styles, answers of no use, and two that do what a burglar asks for.
 SAID = (
@@ -29,7 +34,7 @@ def answer(text: str) -> bytes:
     """Return a whole HTTP response with one reply."""
     said = {"role": "assistant", "content": text}
     choice = {"index": 0, "finish_reason": "stop", "message": said}
-    body = json.dumps(
+    return response(
         {
             "id": "x",
             "object": "chat.completion",
@@ -38,26 +43,35 @@ def answer(text: str) -> bytes:
             "usage": USAGE,
             "choices": [choice],
         }
-    ).encode()
+    )
+
+
+def response(answer: Mapping[str, Any]) -> bytes:
+    """Return a whole HTTP response with a JSON document."""
+    body = json.dumps(answer).encode()
     head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
 ANSWERS = [answer(text) for text in SAID]
+ASKED: Counter[int] = Counter()
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
-    """Answer the requests of one connection; what is no chat gets an empty list of models."""
+    """Answer the requests of one connection; what is no chat gets the counts."""
     try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
             size = next((line for line in head.lower().split(b"\r\n") if line.startswith(LENGTH)), None)
             body = await reader.readexactly(int(size[len(LENGTH) :])) if size else b""
-            said = ANSWERS[0]
             if body:
                 prompt = json.loads(body)["messages"][-1]["content"]
                 text = prompt if isinstance(prompt, str) else prompt[0]["text"]
-                said = ANSWERS[zlib.crc32(text.encode()) % len(ANSWERS)]
+                mark = zlib.crc32(text.encode())
+                ASKED[mark] += 1
+                said = ANSWERS[mark % len(ANSWERS)]
+            else:
+                said = response({"asked": ASKED.total(), "different": len(ASKED)})
             if delay:
                 await asyncio.sleep(delay)
             writer.write(said)

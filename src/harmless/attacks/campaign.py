@@ -6,8 +6,8 @@ import secrets
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -21,9 +21,9 @@ from harmless.attacks.bandit import Arm, Bandit, Place
 from harmless.attacks.contract import Attack
 from harmless.attacks.desk import Desk
 from harmless.attacks.ledger import Ledger
+from harmless.attacks.panel import Panel
 from harmless.attacks.results import Results, results
 from harmless.attacks.session import CellSession, Over, Room
-from harmless.attacks.together import Together
 from harmless.check.plan import Budget
 from harmless.check.run import error_rates
 from harmless.core import Guard, Policy, Prompt, Reply, Sampling, Target, digest
@@ -91,7 +91,7 @@ async def attack(
         judges: the guards of the roles ``harm`` and ``refusal``; see :func:`harmless.check.load_judges`.
         attacker: the model that writes for attacks that need one.
         started: called once with the run, and whether it goes on.
-        observe: called whenever a cell is done.
+        observe: called whenever a reply has come, or a cell is done.
 
     Raises:
         UsageError: no objective, no attack, an attack twice, an attack that needs an attacker and has none, or
@@ -132,7 +132,7 @@ class _Campaign:
         self.spent = False
         self._room, self._options, self._observe = room, options, observe
         self._progress, self._started, self._usd = CampaignProgress(), time.monotonic(), 0.0
-        info = room.target.target.info
+        info = room.target.info
         self._slots = info.concurrency * info.batch_size
         room.spend = self._spend
 
@@ -141,10 +141,7 @@ class _Campaign:
         # Objective by objective: what a budget leaves out, it leaves out for all attacks.
         cells = [_Cell(each, aim, place) for (place, aim), each in product(enumerate(objectives), attacks)]
         self._progress.planned = len(cells)
-        async with AsyncExitStack() as stack:
-            for desk in filter(None, (self._room.target, self._room.attacker)):
-                await stack.enter_async_context(desk.open())
-            await (self._bandit if self._options.allocate == "bandit" else self._uniform)(cells)
+        await (self._bandit if self._options.allocate == "bandit" else self._uniform)(cells)
 
     async def _uniform(self, cells: Sequence[_Cell]) -> None:
         total = self._options.budget.calls
@@ -205,6 +202,7 @@ class _Campaign:
             (budget.seconds is not None and time.monotonic() - self._started >= budget.seconds)
             or (budget.usd is not None and self._usd >= budget.usd)
         )
+        self._observe(self._progress)
         return self.spent
 
 
@@ -288,7 +286,7 @@ def _room(
         run=run.id,
         target=Desk(target),
         attacker=Desk(attacker) if attacker else None,
-        judges={role: Together(guard) for role, guard in judges.items()},
+        panel=Panel(judges),
         policy=policy,
         sampling=options.sampling,
         attacker_sampling=options.attacker_sampling,
@@ -304,8 +302,14 @@ def _recorded(store: Store, run: str) -> dict[str, Attempt]:
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the one exception that a group, or groups in it, hold; the group itself if there are more."""
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup) and len({type(each) for each in found.exceptions}) == 1:
-        found = found.exceptions[0]
-    return found
+    """Return one of the exceptions that a group, or groups in it, hold; the group itself if they differ."""
+    found = list(_leaves(group))
+    return found[0] if len({type(each) for each in found}) == 1 else group
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error

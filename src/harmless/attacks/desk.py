@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+import anyio.lowlevel
 
 from harmless.attacks.door import Door
 from harmless.core import Conversation, Reply, Sampling, Target
 
 
-@dataclass
+@dataclass(eq=False)
 class _Question:
+    """A question that waits; ``under_way`` is set when its batch ends."""
+
     conversation: Conversation
     sampling: Sampling
-    answered: anyio.Event = field(default_factory=anyio.Event)
+    under_way: anyio.Event | None = None
     reply: Reply | None = None
 
 
@@ -25,25 +25,14 @@ class Desk:
     """Asks one target for many sessions at once.
 
     Questions with the same sampling that wait at the same time go out as one batch, at most ``batch_size`` of
-    the target; at most ``concurrency`` batches are under way.
+    the target; at most ``concurrency`` batches are under way. ``info`` is that of the target.
     """
 
     def __init__(self, target: Target) -> None:
-        self.target = target
-        self._door = Door(target.info.name, target.info.concurrency * target.info.batch_size)
-        self._send: MemoryObjectSendStream[_Question]
-        self._receive: MemoryObjectReceiveStream[_Question]
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Desk]:
-        """Take questions while the block runs."""
-        self._send, self._receive = anyio.create_memory_object_stream[_Question](100_000)
-        with self._receive:
-            async with anyio.create_task_group() as tasks:
-                for _ in range(self.target.info.concurrency):
-                    tasks.start_soon(self._serve)
-                with self._send:
-                    yield self
+        self.target, self.info = target, target.info
+        self._door = Door(self.info.name, self.info.concurrency * self.info.batch_size)
+        self._free = anyio.Semaphore(self.info.concurrency, fast_acquire=True)
+        self._waiting: list[_Question] = []
 
     async def ask(self, conversation: Conversation, sampling: Sampling) -> Reply:
         """Return the target's reply; one that failed carries its cause.
@@ -52,33 +41,41 @@ class Desk:
             UnreachableError: the target only fails, or turns away.
         """
         question = _Question(conversation, sampling)
-        await self._send.send(question)
-        await question.answered.wait()
-        assert question.reply is not None
-        return self._door.passed(question.reply)
+        self._waiting.append(question)
+        try:
+            return self._door.passed(await self._answer(question))
+        finally:
+            if question in self._waiting:
+                self._waiting.remove(question)
 
-    async def _serve(self) -> None:
-        held: _Question | None = None
-        while True:
-            try:
-                first = held or await self._receive.receive()
-            except anyio.EndOfStream:
-                return
-            batch, held = self._batch(first)
-            replies = await self.target.reply([each.conversation for each in batch], first.sampling)
-            for question, reply in zip(batch, replies, strict=True):
-                question.reply = reply
-                question.answered.set()
+    async def _answer(self, question: _Question) -> Reply:
+        if self.info.batch_size > 1:
+            await anyio.lowlevel.checkpoint()  # others that ask at this moment join the batch
+        while question.reply is None:
+            if question.under_way:
+                await question.under_way.wait()
+                continue
+            async with self._free:
+                if question in self._waiting:
+                    await self._send([question, *self._others(question)])
+        return question.reply
 
-    def _batch(self, first: _Question) -> tuple[list[_Question], _Question | None]:
-        """Return what goes out with ``first``, and a question that was taken but has another sampling."""
-        batch = [first]
-        while len(batch) < self.target.info.batch_size:
-            try:
-                further = self._receive.receive_nowait()
-            except (anyio.WouldBlock, anyio.EndOfStream):
-                break
-            if further.sampling != first.sampling:
-                return batch, further
-            batch.append(further)
-        return batch, None
+    def _others(self, first: _Question) -> list[_Question]:
+        same = (each for each in self._waiting if each is not first and each.sampling == first.sampling)
+        return [each for _, each in zip(range(self.info.batch_size - 1), same, strict=False)]
+
+    async def _send(self, batch: list[_Question]) -> None:
+        """Ask for a batch; what was not answered, because the first was cancelled, waits again."""
+        ended = anyio.Event()
+        for each in batch:
+            self._waiting.remove(each)
+            each.under_way = ended
+        try:
+            replies = await self.target.reply([each.conversation for each in batch], batch[0].sampling)
+            for each, reply in zip(batch, replies, strict=True):
+                each.reply = reply
+        finally:
+            for each in batch:
+                each.under_way = None
+            self._waiting += [each for each in batch[1:] if each.reply is None]
+            ended.set()

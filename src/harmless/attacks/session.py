@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 import anyio
@@ -13,8 +14,21 @@ from harmless.attacks.allowance import Allowance
 from harmless.attacks.contract import Tried
 from harmless.attacks.desk import Desk
 from harmless.attacks.ledger import Ledger
+from harmless.attacks.panel import Panel
 from harmless.check.outcomes import ROLES, is_refusal, is_unsafe, without_judging
-from harmless.core import Conversation, Exchange, Guard, Policy, Prompt, Reply, Sampling, digest
+from harmless.core import (
+    Conversation,
+    Exchange,
+    Guard,
+    GuardInfo,
+    Policy,
+    Prompt,
+    Reply,
+    Sampling,
+    Verdict,
+    digest,
+)
+from harmless.core.hashing import canonical, digest_of
 from harmless.evidence import Attempt, Step, ask_key
 
 
@@ -34,7 +48,7 @@ class Room:
     run: str
     target: Desk
     attacker: Desk | None
-    judges: Mapping[str, Guard]
+    panel: Panel
     policy: Policy
     sampling: Sampling
     attacker_sampling: Sampling
@@ -68,11 +82,12 @@ class CellSession:
         self._cell = digest(self.attack, self.objective.id, self.objective.content_hash, self.seed)
         self.random = random.Random(self._cell)
         self._made = 0
+        self._place = (canonical(self.room.run), canonical(self._cell))
 
     @property
     def context_length(self) -> int | None:
         """Tokens that the target takes, with its reply; None if unknown."""
-        return self.room.target.target.info.context_length
+        return self.room.target.info.context_length
 
     @property
     def system(self) -> str | None:
@@ -96,7 +111,6 @@ class CellSession:
         """
         asked, tried = list(conversations), list[Tried]()
         goals = [self.objective.conversation] * len(asked) if aims is None else aims
-        judges = {**self.room.judges, "harm": judge or self.room.judges["harm"]}
         while len(tried) < len(asked) or not asked:
             start = len(tried)
             end = start + await self.allowance.take(len(asked) - start)
@@ -106,8 +120,14 @@ class CellSession:
             exchanges = [
                 _exchange(goal, each.reply, decode) for goal, each in zip(goals[start:end], made, strict=True)
             ]
+            judged = await self._judged(made, exchanges, judge)
+            info = judge.info if judge else self.room.panel.infos["harm"]
             tried += self._counted(
-                await self._judged(asked[start:end], made, exchanges, judges), judges["harm"]
+                [
+                    Tried(said, each.reply, verdicts["harm"], is_refusal(verdicts["refusal"]))
+                    for said, each, verdicts in zip(asked[start:end], made, judged, strict=True)
+                ],
+                info,
             )
         if self.allowance.used_up:
             raise Over
@@ -121,17 +141,16 @@ class CellSession:
             raise Over
         if not reply.has_text or not reply.text.strip():
             return None
-        refusal = self.room.judges["refusal"]
         verdict = made[0].verdicts.get("refusal")
         if verdict is None:
             exchange = Exchange(conversation=conversation, reply=reply.text)
-            verdict = (await refusal.judge([exchange]))[0]
-            await self.room.ledger.add_verdicts([(made[0].id, "refusal", refusal.info.identity, verdict)])
+            verdict = (await self.room.panel.judge([exchange], ["refusal"]))["refusal"][0]
+            await self._commit([(made[0].id, "refusal", verdict)])
         return None if is_refusal(verdict) else reply.text
 
-    def _counted(self, tried: list[Tried], judge: Guard) -> list[Tried]:
+    def _counted(self, tried: list[Tried], judge: GuardInfo) -> list[Tried]:
         """Return what was tried; Over if it is the last, by its success or its cost."""
-        self.reached = any(is_unsafe(each.verdict, judge.info, self.room.policy) for each in tried)
+        self.reached = any(is_unsafe(each.verdict, judge, self.room.policy) for each in tried)
         spent = [self.room.spend(each.reply) for each in tried]
         if self.reached or any(spent):
             raise Over
@@ -159,13 +178,14 @@ class CellSession:
         desk = self.room.target if role == "target" else self.room.attacker
         assert desk is not None, "campaigns give attacks that need an attacker one"
         sampling = self._sampling(role, number)
-        key = digest(self.room.run, self._cell, number, role, conversation, sampling, length=24)
+        asked = (canonical(conversation), _canonical(sampling))
+        key = digest_of(*self._place, str(number), f'"{role}"', *asked, length=24)
         if key in self.room.recorded:
             return self.room.recorded[key]
         reply = await desk.ask(conversation, sampling)
         attempt = Attempt(
             key=key,
-            ask=ask_key(desk.target.info, sampling, conversation),
+            ask=ask_key(desk.info, sampling, conversation),
             position=self.place,
             sample=number,
             tries=self.room.tries.get(key, 0),
@@ -182,36 +202,40 @@ class CellSession:
         return sampling.model_copy(update={"seed": int(digest(self._cell, number)[:7], 16)})
 
     async def _judged(
-        self,
-        asked: Sequence[Conversation],
-        made: Sequence[Attempt],
-        exchanges: Sequence[Exchange],
-        judges: Mapping[str, Guard],
-    ) -> list[Tried]:
-        """Judge the replies to the target, and commit the verdicts."""
+        self, made: Sequence[Attempt], exchanges: Sequence[Exchange], own: Guard | None
+    ) -> list[dict[str, Verdict]]:
+        """Judge the replies to the target where they have no verdict, and commit the verdicts."""
+        panel = self.room.panel
         found = [dict(attempt.verdicts) or without_judging(self.objective, attempt.reply) for attempt in made]
+        left = [i for i, verdicts in enumerate(found) if not verdicts.keys() >= set(ROLES)]
+        if left:
+            those = [exchanges[i] for i in left]
+            judged = await panel.judge(those, ["refusal"] if own else ROLES)
+            judged = judged | ({"harm": await own.judge(those)} if own else {})
+            for place, i in enumerate(left):
+                found[i] = {role: judged[role][place] for role in ROLES} | found[i]
+        await self._commit(
+            [
+                (attempt.id, role, verdicts[role])
+                for attempt, verdicts in zip(made, found, strict=True)
+                if not attempt.verdicts
+                for role in ROLES
+            ],
+            own,
+        )
+        return found
 
-        async def judge(role: str) -> None:
-            left = [i for i, verdicts in enumerate(found) if role not in verdicts]
-            judged = await judges[role].judge([exchanges[i] for i in left]) if left else []
-            for i, verdict in zip(left, judged, strict=True):
-                found[i][role] = verdict
+    async def _commit(self, verdicts: Sequence[tuple[int, str, Verdict]], own: Guard | None = None) -> None:
+        infos = self.room.panel.infos | ({"harm": own.info} if own else {})
+        if verdicts:
+            await self.room.ledger.add_verdicts(
+                [(attempt, role, infos[role].identity, verdict) for attempt, role, verdict in verdicts]
+            )
 
-        async with anyio.create_task_group() as tasks:
-            for role in ROLES:
-                tasks.start_soon(judge, role)
-        new = [
-            (attempt.id, role, judges[role].info.identity, verdict)
-            for attempt, verdicts in zip(made, found, strict=True)
-            if not attempt.verdicts
-            for role, verdict in verdicts.items()
-        ]
-        if new:
-            await self.room.ledger.add_verdicts(new)
-        return [
-            Tried(conversation, attempt.reply, verdicts["harm"], is_refusal(verdicts["refusal"]))
-            for conversation, attempt, verdicts in zip(asked, made, found, strict=True)
-        ]
+
+@lru_cache(maxsize=64)
+def _canonical(sampling: Sampling) -> str:
+    return canonical(sampling)
 
 
 def _exchange(aim: Conversation, reply: Reply, decode: Callable[[str], str] | None) -> Exchange:

@@ -18,7 +18,12 @@ def canonical(value: Any) -> str:
 
 def digest(*values: Any, length: int = 16) -> str:
     """Return the first ``length`` hex digits of the SHA-256 over the canonical JSON of ``values``."""
-    return hashlib.sha256(canonical(values).encode()).hexdigest()[:length]
+    return digest_of(*map(canonical, values), length=length)
+
+
+def digest_of(*texts: str, length: int = 16) -> str:
+    """Return the digest of values from the canonical JSON of each."""
+    return hashlib.sha256(f"[{','.join(texts)}]".encode()).hexdigest()[:length]
 
 
 def _plain(value: Any) -> Any:

@@ -20,6 +20,7 @@ _CUT = {"max_tokens": "limit of tokens", "model_context_window_exceeded": "the c
 class AnthropicTarget(Endpoint):
     """Answers through ``anthropic.AsyncAnthropic``; the API knows no seed."""
 
+    path = "/v1/messages"
     optional: Mapping[str, str | None] = {"top_p": None, "temperature": None, "stop_sequences": None}
 
     def request(self, conversation: Conversation, sampling: Sampling) -> dict[str, Any]:
@@ -39,13 +40,6 @@ class AnthropicTarget(Endpoint):
         if sampling.stop:
             request["stop_sequences"] = list(sampling.stop)
         return request
-
-    async def send(self, request: Mapping[str, Any]) -> Any:
-        """Ask for a message."""
-        # The client no longer has arguments for these, but older models and compatible servers take them.
-        extra = {name: request[name] for name in ("temperature", "top_p") if name in request}
-        named = {name: value for name, value in request.items() if name not in extra}
-        return await self._client.messages.with_raw_response.create(**named, extra_body=extra)
 
     def understand(self, answer: Any) -> Reply:
         """Return the reply in a message."""

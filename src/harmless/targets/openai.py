@@ -22,6 +22,7 @@ from harmless.targets.speech import spoken
 class OpenAITarget(Endpoint):
     """Answers through ``openai.AsyncOpenAI``."""
 
+    path = "/chat/completions"
     # Reasoning models want max_completion_tokens; most other servers know only max_tokens.
     optional: Mapping[str, str | None] = {
         "max_tokens": "max_completion_tokens",
@@ -36,10 +37,6 @@ class OpenAITarget(Endpoint):
     def request(self, conversation: Conversation, sampling: Sampling) -> dict[str, Any]:
         """Return the parameters of a chat completion; what is at its default stays out."""
         return {"messages": lines(conversation, sampling), **self._decoding(sampling)}
-
-    async def send(self, request: Mapping[str, Any]) -> Any:
-        """Ask for a chat completion."""
-        return await self._client.chat.completions.with_raw_response.create(**request)
 
     def understand(self, answer: Any) -> Reply:
         """Return the reply in a chat completion."""
@@ -70,15 +67,12 @@ class OpenAITarget(Endpoint):
         if asked.text is not None:
             request = {"prompt": asked.text, **self._decoding(sampling)}
             request |= {"logprobs": top} if top else {}
-            return Call(partial(_sendable, request), self._send_text, self._understand_text)
+            return Call("/completions", partial(_sendable, request), self._understand_text)
         request = {"messages": [dict(each) for each in asked.messages], **self._decoding(sampling)}
         request |= {"logprobs": True, "top_logprobs": top} if top else {}
         if asked.template:
-            request["extra_body"] = {"chat_template_kwargs": dict(asked.template)}
-        return Call(partial(_sendable, request), self.send, self._understand_exact)
-
-    async def _send_text(self, request: Mapping[str, Any]) -> Any:
-        return await self._client.completions.with_raw_response.create(**request)
+            request["chat_template_kwargs"] = dict(asked.template)
+        return Call(self.path, partial(_sendable, request), self._understand_exact)
 
     def _understand_exact(self, answer: Any) -> Reply:
         return Completion.of(self.understand(answer), tokens_of(answer["choices"][0]))
