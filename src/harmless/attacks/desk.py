@@ -9,6 +9,7 @@ import anyio.lowlevel
 
 from harmless.attacks.door import Door
 from harmless.core import Conversation, Reply, Sampling, Target
+from harmless.core.hashing import canonical
 
 
 @dataclass(eq=False)
@@ -25,11 +26,13 @@ class Desk:
     """Asks one target for many sessions at once.
 
     Questions with the same sampling that wait at the same time go out as one batch, at most ``batch_size`` of
-    the target; at most ``concurrency`` batches are under way. ``info`` is that of the target.
+    the target; at most ``concurrency`` batches are under way. ``info`` is the target's, and
+    ``identity`` its identity as canonical JSON.
     """
 
     def __init__(self, target: Target) -> None:
         self.target, self.info = target, target.info
+        self.identity = canonical(self.info.identity)
         self._door = Door(self.info.name, self.info.concurrency * self.info.batch_size)
         self._free = anyio.Semaphore(self.info.concurrency, fast_acquire=True)
         self._waiting: list[_Question] = []

@@ -31,7 +31,9 @@ class _Batch:
 
 
 class Panel:
-    """Guards by role, each asked in batches that many sessions share; ``infos`` are those of the guards.
+    """Guards by role, each asked in batches that many sessions share.
+
+    ``infos`` and ``identities`` are those of the guards, by role.
 
     Args:
         guards: role -> guard.
@@ -40,6 +42,7 @@ class Panel:
     def __init__(self, guards: Mapping[str, Guard]) -> None:
         self._guards = guards
         self.infos = {role: guard.info for role, guard in guards.items()}
+        self.identities = {role: info.identity for role, info in self.infos.items()}
         self._batch = _Batch()
 
     async def judge(

@@ -29,7 +29,7 @@ from harmless.core import (
     digest,
 )
 from harmless.core.hashing import canonical, digest_of
-from harmless.evidence import Attempt, Step, ask_key
+from harmless.evidence import Attempt, Step
 
 
 class Over(Exception):  # noqa: N818 - not an error: the way in which a session ends
@@ -178,14 +178,14 @@ class CellSession:
         desk = self.room.target if role == "target" else self.room.attacker
         assert desk is not None, "campaigns give attacks that need an attacker one"
         sampling = self._sampling(role, number)
-        asked = (canonical(conversation), _canonical(sampling))
-        key = digest_of(*self._place, str(number), f'"{role}"', *asked, length=24)
+        asked = (_canonical(sampling), canonical(conversation))
+        key = digest_of(*self._place, str(number), canonical(role), *reversed(asked), length=24)
         if key in self.room.recorded:
             return self.room.recorded[key]
         reply = await desk.ask(conversation, sampling)
         attempt = Attempt(
             key=key,
-            ask=ask_key(desk.info, sampling, conversation),
+            ask=digest_of(desk.identity, *asked, length=24),  # that of ask_key, from texts at hand
             position=self.place,
             sample=number,
             tries=self.room.tries.get(key, 0),
@@ -226,10 +226,10 @@ class CellSession:
         return found
 
     async def _commit(self, verdicts: Sequence[tuple[int, str, Verdict]], own: Guard | None = None) -> None:
-        infos = self.room.panel.infos | ({"harm": own.info} if own else {})
+        judges = self.room.panel.identities | ({"harm": own.info.identity} if own else {})
         if verdicts:
             await self.room.ledger.add_verdicts(
-                [(attempt, role, infos[role].identity, verdict) for attempt, role, verdict in verdicts]
+                [(attempt, role, judges[role], verdict) for attempt, role, verdict in verdicts]
             )
 
 

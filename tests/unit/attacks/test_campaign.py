@@ -14,7 +14,7 @@ from harmless.attacks.contract import AttackInfo, Session
 from harmless.check import Budget, load_policy
 from harmless.core import Guard, Reply, ReplyStatus, Sampling, Target, user
 from harmless.errors import UnreachableError, UsageError
-from harmless.evidence import Store
+from harmless.evidence import Store, ask_key
 from tests.doubles import FakeTarget, judges, said
 
 OBJECTIVES = [f"steal the plan {i}" for i in range(6)]
@@ -78,6 +78,15 @@ def test_an_attack_ends_with_its_first_success(store: Store) -> None:
 def test_without_success_it_ends_with_its_calls(store: Store) -> None:
     found = campaign(store, yields_at(6), [Counting(calls=5)]).attacks[0]
     assert (found.asr.rate, found.calls, found.to_success.calls.value) == (0.0, 30, None)
+
+
+def test_what_was_asked_is_found_again_by_other_runs(store: Store) -> None:
+    target = yields_at(1)
+    campaign(store, target, [Counting()])
+    conversation = user(f"try 1 of {OBJECTIVES[0]}")
+    reply = store.recall(ask_key(target.info, CampaignOptions().sampling, conversation))
+    assert reply is not None
+    assert reply.text == "UNSAFE"
 
 
 def test_an_attack_may_have_nothing_more_to_try(store: Store) -> None:
