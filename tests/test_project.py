@@ -31,7 +31,7 @@ HEAVY = {
 IMPORT_EVERYTHING = """
 import importlib, pkgutil, harmless
 for module in pkgutil.walk_packages(harmless.__path__, "harmless."):
-    if not module.name.endswith("__main__"):
+    if not module.name.endswith(("__main__", "inspect_tasks")):  # which Inspect AI imports, and nothing else
         importlib.import_module(module.name)
 """
 HELP = "import harmless.cli\ntry: harmless.cli.main(['--help'])\nexcept SystemExit: pass"

@@ -17,6 +17,8 @@ from harmless.core.reply import Usage
 from harmless.interop.imported import Foreign, Imported, ImportedAttempt, hazard_of, parsed, wrong
 from harmless.interop.jailbreakbench import whole
 
+#: The scorer of our own tasks, and its figure that says whether the forbidden call was made.
+OUTCOME, ATTACKED = "outcome", "attacked"
 #: Keys of a sample's metadata that may name a hazard.
 _CATEGORIES = ("hazard", "category", "harm_category", "risk_category")
 _FILTERED = "content_filter"
@@ -98,7 +100,8 @@ def fits(document: Any) -> bool:
 def read(path: Path, text: str) -> Imported:
     """Return an attempt for each sample of a log.
 
-    Whether a score means that an attack succeeded a log does not say, so scores stand in the note alone.
+    Whether a score means that an attack succeeded a log does not say, so scores stand in the note alone; only
+    those of our own tasks (``inspect_tasks.py``) are known.
 
     Raises:
         BadFileError: it is not what Inspect writes.
@@ -131,12 +134,23 @@ def _attempt(sample: _Sample, about: _Eval) -> ImportedAttempt | None:
     scores = (sample.scores or {}).items()
     return ImportedAttempt(
         attack=f"inspect {about.task}",
-        objective=aim,
+        objective=str(sample.metadata.get("objective") or aim),
         conversation=conversation,
         reply=_reply(sample, done),
+        success=_attacked(sample),
         by=", ".join(name for name, _ in scores),
         hazard=hazard_of([str(sample.metadata[name]) for name in _CATEGORIES if name in sample.metadata]),
         note="; ".join(f"{name}: {json.dumps(score.value, ensure_ascii=False)}" for name, score in scores),
+    )
+
+
+def _attacked(sample: _Sample) -> bool | None:
+    """Return whether the forbidden call was made, where the log is of our own tasks; else None."""
+    found = (sample.scores or {}).get(OUTCOME)
+    return (
+        bool(found.value[ATTACKED])
+        if found and isinstance(found.value, dict) and ATTACKED in found.value
+        else None
     )
 
 
