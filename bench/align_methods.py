@@ -82,7 +82,7 @@ def sets(folder: Path, data: Path | None, seed: int) -> dict[str, list[Example]]
 
 
 def _example(text: str, expect: Expect) -> Example:
-    return Example(conversation=user(text), good="", expect=expect)
+    return Example(conversation=user(text), good="not asked for", expect=expect)
 
 
 def perplexity(local: LocalModel) -> float:
@@ -147,7 +147,12 @@ def main() -> None:
         found = anyio.run(standing, open_model(f"hf:{folder}", "cpu"), asked)
         print(_line(name, found), flush=True)
         manifest = read_manifest(folder)
-        document["methods"][name] = {**found, "steps": manifest["steps"], "seconds": manifest["seconds"]}
+        document["methods"][name] = {
+            **found,
+            "separation": [each["score"] for each in manifest["history"]],
+            "steps": manifest["steps"],
+            "seconds": manifest["seconds"],
+        }
         path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

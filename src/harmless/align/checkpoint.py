@@ -27,6 +27,8 @@ class Progress:
         best: the best development figure so far, and at which step; None before the first.
         history: what was measured, a mapping each time.
         seconds: time spent in steps so far.
+        line: by how much preferences are trained against refusing, in nats; see
+            :class:`harmless.align.frontier.Leaning`.
     """
 
     key: str
@@ -35,6 +37,7 @@ class Progress:
     best: tuple[float, int] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
+    line: float = 0.0
 
 
 def save(folder: Path, local: LocalModel, optimiser: Any, progress: Progress) -> None:

@@ -9,6 +9,7 @@ from itertools import takewhile
 from harmless.align.examples import Example
 from harmless.align.packing import Tokens, Tree
 from harmless.align.settings import Tuning
+from harmless.core import Expect
 from harmless.errors import UsageError
 from harmless.internals.chat import encode
 from harmless.internals.model import LocalModel
@@ -76,7 +77,8 @@ def _tree(local: LocalModel, example: Example, tuning: Tuning, *, whole: bool) -
         return "the bad reply begins as the good one does"
     decided = None if tuning.decision is None else same + tuning.decision
     opening = None if whole or tuning.opening is None else max(tuning.opening, decided or 0)
-    return Tree(good[0], (good[1][:opening], bad[:decided]), decided)
+    side = 1 if example.expect is Expect.REFUSE else -1
+    return Tree(good[0], (good[1][:opening], bad[:decided]), decided, side)
 
 
 def _parts(local: LocalModel, example: Example, reply: str) -> tuple[Tokens, Tokens]:

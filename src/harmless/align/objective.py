@@ -13,7 +13,9 @@ from harmless.align.settings import Tuning
 GOOD, BAD, OTHER = 0, 1, 2
 
 
-def objective(values: Any, batch: Pack, reference: Any, tuning: Tuning) -> tuple[Any, dict[str, float]]:
+def objective(
+    values: Any, batch: Pack, reference: Any, tuning: Tuning, line: float = 0.0
+) -> tuple[Any, dict[str, float]]:
     """Return the loss of a batch, a scalar, and the figures that are shown beside it.
 
     Args:
@@ -21,15 +23,18 @@ def objective(values: Any, batch: Pack, reference: Any, tuning: Tuning) -> tuple
         batch: every tree has the same number of replies.
         reference: what the reference gives to each reply, summed, (trees, replies); None where there is none.
         tuning: the loss and its parameters.
+        line: for dpo and simpo, by how much a refusal has to be less likely than the preference alone makes it,
+            in nats: the margin of each example is moved by it.
     """
     each = {"sft": 1, "kto": 3}.get(tuning.loss, 2)
     means = (summed(values, batch) / batch.counts).view(-1, each)
     if tuning.loss == "sft":
         return -means[:, GOOD].mean(), {}
     sums = deciding(values, batch).view(-1, each)
+    moved = line * batch.sides
     if tuning.loss in ("orpo", "simpo"):
-        return _without_reference(sums / batch.decided.view(-1, each), means, tuning)
-    pairs = losses.Pairs(sums[:, GOOD], sums[:, BAD], reference[:, GOOD], reference[:, BAD])
+        return _without_reference(sums / batch.decided.view(-1, each), means, moved, tuning)
+    pairs = losses.Pairs(sums[:, GOOD] + moved, sums[:, BAD], reference[:, GOOD], reference[:, BAD])
     loss = (
         losses.dpo(pairs, tuning.beta, tuning.smoothing)
         if tuning.loss == "dpo"
@@ -39,12 +44,12 @@ def objective(values: Any, batch: Pack, reference: Any, tuning: Tuning) -> tuple
     return total, _shown(pairs.margin, tuning.beta)
 
 
-def _without_reference(short: Any, means: Any, tuning: Tuning) -> tuple[Any, dict[str, float]]:
+def _without_reference(short: Any, means: Any, moved: Any, tuning: Tuning) -> tuple[Any, dict[str, float]]:
     good, bad = short[:, GOOD], short[:, BAD]
     if tuning.loss == "orpo":
         loss = losses.orpo(good, bad, tuning.beta)
     else:
-        loss = losses.simpo(good, bad, tuning.beta, tuning.gamma)
+        loss = losses.simpo(good + moved, bad, tuning.beta, tuning.gamma)
         loss = loss - tuning.nll * means[:, GOOD]
     return loss.mean(), _shown(good - bad, tuning.beta)
 

@@ -21,11 +21,13 @@ class Tree:
     """A prompt and its replies, as tokens; each reply ends with the mark of its end, if it has one.
 
     ``decided``: in so many tokens of each reply it is decided which one it is; None where all of them count.
+    ``side``: 1 where the first reply refuses and the second one answers, -1 where it is the other way round.
     """
 
     prompt: Tokens
     replies: tuple[Tokens, ...]
     decided: int | None = None
+    side: int = 0
 
     @property
     def size(self) -> int:
@@ -46,6 +48,7 @@ class Pack:
         replies: to which reply each target belongs, counted over all trees, (m,).
         counts: tokens of each reply.
         decided: tokens of each reply in which it is decided which one it is.
+        sides: that of each tree.
     """
 
     tokens: Any
@@ -56,6 +59,7 @@ class Pack:
     replies: Any
     counts: Any
     decided: Any
+    sides: Any
 
     def to(self, device: str) -> Pack:
         """Return the pack on a device."""
@@ -133,6 +137,7 @@ def pack(trees: Sequence[Tree], common: int | None = None) -> Pack:
         torch.tensor(replies),
         torch.tensor(counts),
         torch.tensor(decided),
+        torch.tensor([tree.side for tree in trees]),
     )
 
 

@@ -17,13 +17,12 @@ from harmless.align.checkpoint import Progress
 from harmless.align.constitutional import Maker
 from harmless.align.encoding import Encoded, encoded
 from harmless.align.examples import Example, data_hash
-from harmless.align.frontier import Frontier, Separation, few, held_back, measure
+from harmless.align.frontier import Frontier, Leaning, few, held_back, measure
 from harmless.align.gather import Gathered, Gathering, gather
 from harmless.align.settings import Tuning
 from harmless.align.speaker import Speaker
-from harmless.align.strength import set_strength
 from harmless.align.trainer import Observer, Report, Training
-from harmless.core import Expect, Target, digest
+from harmless.core import Target, digest
 from harmless.errors import BadFileError, UsageError
 from harmless.evidence import Store
 from harmless.internals.model import LocalModel, base_of, first_line
@@ -34,7 +33,7 @@ from harmless.targets.adapters import MERGED_GGUF, adapted
 #: What the folder says of itself.
 MANIFEST = "align.json"
 
-Told: TypeAlias = Callable[[str, Report | Frontier | Separation | None], None]
+Told: TypeAlias = Callable[[str, Report | Frontier | Leaning | None], None]
 """Gets the name of what is done now, and what is known of it."""
 
 _DATA, _WORK = "data", "training"
@@ -113,11 +112,10 @@ async def align(
     )
     tell("train", None)
     progress = await training.run(_observer(tell))
-    strength = await _set_strength(trained, asked, what.tuning, tell)
     after = await measure(trained, asked)
     tell("after", after)
     manifest = _manifest(what, base, gathered, trees, progress)
-    manifest |= {"strength": strength, "before": asdict(before), "after": asdict(after)}
+    manifest |= {"before": asdict(before), "after": asdict(after)}
     tell("write the model", None)
     manifest["files"] = await run_sync(write_model, what.spec, what.tuning, what.out, trained)
     (what.out / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
@@ -149,17 +147,6 @@ async def _before(local: LocalModel, asked: Sequence[Example], folder: Path) -> 
     found = await measure(local, asked)
     path.write_text(json.dumps(asdict(found)), encoding="utf-8")
     return found
-
-
-async def _set_strength(
-    local: LocalModel, asked: Sequence[Example], tuning: Tuning, tell: Told
-) -> float | None:
-    """Return how strongly the adapters act; None where there are none, or nothing to set it by."""
-    benign = [each for each in asked if each.expect is Expect.ANSWER]
-    if tuning.weights == "full" or not benign:
-        return None
-    tell("set how strongly the adapters act", None)
-    return await set_strength(local, benign, tuning.tolerated)
 
 
 def _observer(tell: Told) -> Observer:

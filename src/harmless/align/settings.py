@@ -39,8 +39,8 @@ class Tuning(Model):
             what comes after follows from these; None looks at whole replies.
         opening: every other good reply is learned up to so many tokens only, since what comes after needs
             fewer examples than the decision does; None learns all of them whole.
-        tolerated: share of benign prompts held back that may be refused; after training the adapters are made
-            as strong as that allows. They are twins of harmful prompts, and harder than what users ask.
+        tolerated: share of benign prompts held back that may be refused; DPO and SimPO are trained to a line
+            that is moved accordingly. They are twins of harmful prompts, and harder than what users ask.
         longest: prompts of more tokens are left out.
         seed: of the order, and of the adapters' first values.
     """

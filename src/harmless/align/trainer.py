@@ -19,7 +19,7 @@ from harmless.align.before import Before
 from harmless.align.checkpoint import Progress
 from harmless.align.encoding import Encoded
 from harmless.align.examples import Example
-from harmless.align.frontier import Frontier, Separation, measure, separation
+from harmless.align.frontier import Frontier, Leaning, leaning, measure
 from harmless.align.lora import first_trained, parameters
 from harmless.align.objective import objective
 from harmless.align.packing import Pack, Tree, bins, pack, shared
@@ -33,9 +33,11 @@ TIMED = 3
 #: Seconds between checkpoints, so that a kill costs no more.
 EVERY_S = 60.0
 #: How often the development frontier is measured, spread over the training.
-MEASURED = 4
+MEASURED = 8
 
 _CLIP = 1.0
+#: Share of the way that the line is moved after each measurement; where it is wavers from step to step.
+_GAIN = 0.5
 #: Share of the minutes that is for steps; the rest is for measuring.
 _TRAINING = 0.9
 _ADVICE = (
@@ -63,7 +65,7 @@ class Report:
     left_s: float
 
 
-Observer = Callable[[Report | Frontier | Separation], None]
+Observer = Callable[[Report | Frontier | Leaning], None]
 
 
 @dataclass(frozen=True)
@@ -110,16 +112,21 @@ class Training:
         self.local.model.eval()
         return progress
 
-    async def _measured(self, progress: Progress) -> Frontier | Separation:
-        found: Frontier | Separation
+    async def _measured(self, progress: Progress) -> Frontier | Leaning:
+        """Measure the model, keep its weights if they are the best, and move the line it is trained to."""
+        found: Frontier | Leaning
         if self.held is None:
             found = await measure(self.local, self.development)
+            score = found.score
         else:
-            found = await separation(self.local, self.held)
-        progress.history.append({"step": progress.step, **asdict(found), "score": found.score})
-        if progress.best is None or found.score > progress.best[0]:
-            progress.best = (found.score, progress.step)
+            found = await leaning(self.local, self.held, self.tuning.tolerated)
+            score = found.score(self.tuning.tolerated)
+        progress.history.append({"step": progress.step, **asdict(found), "score": score})
+        if progress.best is None or score > progress.best[0]:
+            progress.best = (score, progress.step)
             checkpoint.keep_best(self.folder / _BEST, self.local)
+        if isinstance(found, Leaning):
+            progress.line += _GAIN * found.line
         return found
 
 
@@ -146,7 +153,9 @@ class _Loop:
         self.optimiser = optimiser_of(self.local, self.peak)
         last = training.folder / LAST
         found = checkpoint.restore(last, self.local, self.optimiser, training.key)
-        self.progress = found or Progress(key=training.key, steps=self._planned(began))
+        self.progress = found or Progress(key=training.key, steps=0)
+        if found is None:
+            self.progress.steps = self._planned(began)
         self.saved = time.monotonic()
         self.tokens, self.seconds = 0, 0.0
 
@@ -227,7 +236,7 @@ class _Loop:
                     else partial(network.log_probabilities, self.local)
                 )
                 values = ask(part.pack, part.states)
-                loss, figures = objective(values, part.pack, part.reference, self.tuning)
+                loss, figures = objective(values, part.pack, part.reference, self.tuning, self.progress.line)
                 (loss * part.share).backward()
                 total += float(loss.detach()) * part.share
                 for name, value in figures.items():

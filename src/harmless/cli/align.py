@@ -20,7 +20,7 @@ from harmless.errors import UsageError
 
 if TYPE_CHECKING:
     from harmless.align.constitutional import Maker
-    from harmless.align.frontier import Frontier, Separation
+    from harmless.align.frontier import Frontier, Leaning
     from harmless.align.planning import Plan
     from harmless.align.run import Alignment
     from harmless.align.settings import Tuning
@@ -69,8 +69,8 @@ class Training:
     decision: int | None = None
     """Look at so many tokens of both replies of a preference, from where they part."""
     tolerated: float | None = None
-    """Share of benign prompts held back that may be refused, default .15: adapters are made as strong as that
-    allows. These are twins of harmful prompts, and harder than what users ask."""
+    """Share of benign prompts held back that may be refused, default .15 (dpo, simpo). These are twins of
+    harmful prompts, and harder than what users ask."""
     longest: int | None = None
     """Leave out prompts of more tokens."""
     seed: int = 0
@@ -235,7 +235,7 @@ def _maker(what: Alignment, data: Data) -> Maker | None:
 @contextmanager
 def progress(quiet: bool) -> Iterator[Any]:
     """Show steps and a bar with loss, margin, tokens a second and time left; the value is told of them."""
-    from harmless.align.frontier import Separation
+    from harmless.align.frontier import Leaning
     from harmless.align.trainer import Report
 
     columns = (
@@ -248,15 +248,15 @@ def progress(quiet: bool) -> Iterator[Any]:
     with Progress(*columns, console=err, disable=quiet or not err.is_terminal) as bar:
         task = bar.add_task("train", total=None, figures="", visible=False)
 
-        def tell(step: str, known: Report | Frontier | Separation | None) -> None:
+        def tell(step: str, known: Report | Frontier | Leaning | None) -> None:
             if known is None:
                 if not quiet:
                     err.print(f"  {step}")
             elif isinstance(known, Report):
                 bar.update(task, total=known.steps, completed=known.step, figures=_figures(known), visible=True)
-            elif isinstance(known, Separation):
+            elif isinstance(known, Leaning):
                 if not quiet:
-                    err.print(f"  {step}: tells harmful and benign prompts apart, AUROC {known.score:.3f}")
+                    err.print(f"  {step}: {_leaning(known)}")
             elif not quiet:
                 err.print(f"  {step}: {_point(asdict(known))}")
 
@@ -274,6 +274,13 @@ def _point(known: dict[str, int]) -> str:
     return (
         f"refuses {known['refused']} of {known['harmful']} harmful"
         f" and {known['over_refused']} of {known['benign']} benign prompts held back"
+    )
+
+
+def _leaning(known: Leaning) -> str:
+    return (
+        f"leans to refuse {known.refused:.0%} of harmful and {known.over_refused:.0%} of benign prompts held"
+        f" back, AUROC {known.auroc:.3f}"
     )
 
 
