@@ -1,0 +1,85 @@
+"""How a model leans on prompts held back, and the line that it is trained to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from harmless.align.examples import Example
+from harmless.core import Expect, user
+
+pytestmark = pytest.mark.hf
+torch = pytest.importorskip("torch", reason="needs torch (extra hf)")
+pytest.importorskip("peft", reason="needs peft (extra align)")
+
+from harmless.align.encoding import encoded  # noqa: E402
+from harmless.align.frontier import Leaning, held_back, leaning  # noqa: E402
+from harmless.align.lora import trainable  # noqa: E402
+from harmless.align.network import log_probabilities  # noqa: E402
+from harmless.align.objective import objective  # noqa: E402
+from harmless.align.packing import pack  # noqa: E402
+from harmless.align.settings import Tuning  # noqa: E402
+from harmless.align.trainer import Training  # noqa: E402
+from harmless.internals.model import LocalModel, load  # noqa: E402
+from tests.tiny import saved  # noqa: E402
+
+TUNING = Tuning(loss="simpo", rank=4, batch=2, rate=1e-2)
+HARMFUL = Example(conversation=user("a"), good="No", bad="Yes", expect=Expect.REFUSE)
+BENIGN = Example(conversation=user("a"), good="Yes", bad="No", expect=Expect.ANSWER)
+
+
+@pytest.fixture
+def local(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
+    return load(str(saved(tmp_path_factory.mktemp("tiny"))), "cpu")
+
+
+def test_the_same_prompt_leans_as_much_as_itself(local: LocalModel) -> None:
+    held = held_back(local, [HARMFUL, BENIGN], TUNING)
+    assert held is not None
+    found = anyio.run(leaning, local, held, 0.5)
+    assert found.auroc == 0.5
+    assert found.refused == found.over_refused == float(found.line > 0)
+
+
+def test_without_both_replies_or_both_kinds_nothing_is_held_back(local: LocalModel) -> None:
+    alone = Example(conversation=user("a"), good="Yes", expect=Expect.ANSWER)
+    assert held_back(local, [alone], TUNING) is None
+    assert held_back(local, [BENIGN], TUNING) is None
+
+
+def test_refusals_count_for_a_model_and_those_beyond_the_tolerated_against_it() -> None:
+    assert Leaning(0.8, refused=0.7, over_refused=0.1, line=0.0).score(0.15) == pytest.approx(0.7)
+    assert Leaning(0.8, refused=0.9, over_refused=0.25, line=1.0).score(0.15) == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("loss", ["simpo", "dpo"])
+def test_a_higher_line_asks_less_for_refusals_and_more_for_answers(local: LocalModel, loss: str) -> None:
+    tuning = TUNING.model_copy(update={"loss": loss, "nll": 0.0})
+    reference = torch.zeros(1, 2)
+
+    def losses(example: Example) -> list[float]:
+        batch = pack(encoded(local, [example], tuning).trees)
+        with torch.no_grad():
+            values = log_probabilities(local, batch)
+        return [float(objective(values, batch, reference, tuning, line)[0]) for line in (-1.0, 0.0, 1.0)]
+
+    refused, answered = losses(HARMFUL), losses(BENIGN)
+    assert refused == sorted(refused, reverse=True)
+    assert refused[0] > refused[2]
+    assert answered == sorted(answered)
+    assert answered[0] < answered[2]
+
+
+def test_the_line_follows_what_is_measured_and_is_kept(local: LocalModel, tmp_path: Path) -> None:
+    model = trainable(local, TUNING)
+    held = held_back(local, [HARMFUL, BENIGN], TUNING)
+    data = encoded(local, [HARMFUL, BENIGN], TUNING)
+    training = Training(model, data, [HARMFUL, BENIGN], TUNING, tmp_path, "key", held)
+    progress = anyio.run(training.run)
+    moved = sum(each["line"] for each in progress.history) / 2
+    assert progress.line == pytest.approx(moved)
+    assert moved
+    assert progress.best is not None
+    assert progress.best[0] == max(each["score"] for each in progress.history)
