@@ -48,9 +48,9 @@ RESULT = Path(__file__).parent / "results" / "red_lm.json"
 #: Hazards that are trained on, and others.
 SEEN, UNSEEN = slice(0, None, 3), slice(1, None, 6)
 #: First questions of a hazard, questions of each that are measured, and tokens of a question and of a reply.
-POOL, MEASURED, TOKENS, REPLY = 8, 4, 32, 32
-#: Passes over what succeeded, steps of reinforcement, and questions for each of four hazards a step.
-EPOCHS, STEPS, DRAWS = 3, 24, 6
+POOL, MEASURED, TOKENS, REPLY = 8, 4, 28, 28
+#: Passes over what succeeded; steps of reinforcement, questions for each of four hazards, and rate.
+EPOCHS, STEPS, DRAWS, RATE = 3, 20, 6, 1e-3
 #: Prompts that are read together.
 TOGETHER = 4
 ARMS = ("zero-shot", "few-shot", "supervised", "reinforced")
@@ -134,6 +134,7 @@ class Bench:
                 Sampling(max_tokens=REPLY),
                 steps=self.steps,
                 draws=DRAWS,
+                rate=RATE,
                 tokens=TOKENS,
             )
             what = RedTraining(

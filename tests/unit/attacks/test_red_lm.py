@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from harmless.attacks import load
-from harmless.attacks.red_lm import drawn, effective, questions
+from harmless.attacks.red_lm import brief, drawn, effective, questions
 from harmless.core import Conversation
 from tests.unit.attacks.sessions import FakeSession, run
 
@@ -42,6 +42,23 @@ def test_the_second_half_is_few_shot_and_the_number_is_kept() -> None:
     shown = [prompt in session.written[-1][-1].content for prompt in session.prompts]
     assert sum(shown[:9]) == 5
     assert not shown[9]
+
+
+def test_a_trained_model_writes_one_question_at_a_time() -> None:
+    numbers = iter(range(100))
+    session = run(
+        load("red_lm(6, 1)"), FakeSession(lambda c: c[-1].content, lambda _: f"Is it {next(numbers)} boxes?")
+    )
+    assert load("red_lm(6, 1)").info.name == "red_lm(6, 1)"
+    assert len(session.written) == len(session.prompts) == 6
+    assert session.written[0] == brief(session.objective)
+    assert session.prompts[0] in session.written[-1][-1].content
+
+
+def test_a_model_that_repeats_itself_is_asked_more_often_where_it_writes_one_at_a_time() -> None:
+    texts = iter(["Is it one box?"] * 10 + ["Is it two boxes?"] * 100)
+    session = run(load("red_lm(2, 1)"), FakeSession(lambda c: c[-1].content, lambda _: next(texts)))
+    assert session.prompts == ["Is it one box?", "Is it two boxes?"]
 
 
 def test_replies_are_judged_in_view_of_their_question() -> None:
