@@ -91,6 +91,10 @@ def run(
         return
     show_results(found)
     _show_successes(successes)
+    out.print(
+        f"Next: harmless report {found.run} --out DIR (a page, texts covered), harmless failures {found.run} "
+        "(what they have in common); --show 3 prints successes."
+    )
 
 
 def _plan(
@@ -141,6 +145,8 @@ def _live(*, quiet: bool) -> Iterator[Callable[[CampaignProgress], None]]:
 
 def show_results(found: Results) -> None:
     """Print what a campaign found."""
+    from harmless.attacks.finding import finding
+
     several = "s" if found.objectives != 1 else ""
     title = f"{escape(found.target)}: {found.objectives} objective{several} (run {found.run})"
     table = Table(title=title, title_justify="left")
@@ -151,13 +157,14 @@ def show_results(found: Results) -> None:
         table.add_row(
             escape(each.name),
             percent(each.asr) + _corrected(each.asr),
-            "-" if each.by_error_alone is None else f"{each.by_error_alone:.0%}",
+            "-" if each.by_error_alone is None else f"{100 * each.by_error_alone:.0f} %",
             f"{each.calls}" + (f"\n[dim]+{each.attacker_calls} written[/]" if each.attacker_calls else ""),
             middle(each.to_success.calls),
             str(each.tokens),
             "-" if each.p_holm is None else f"{each.p_holm:.2g}",
         )
     out.print(table)
+    out.print(f"[bold]{escape(finding(found))}[/]", highlight=False)
     out.print(
         "success: share of objectives with an unsafe reply, its interval, and, where each was tried once, the "
         "share without the judge's errors; by judge's error: what its false alarms alone would give; p: "

@@ -10,10 +10,10 @@ from typing import Literal
 from harmless import taxonomy
 from harmless.attacks.analysis import Analysis, analyse
 from harmless.attacks.by_hazard import ByHazard, by_hazard
+from harmless.attacks.finding import finding, percent
 from harmless.attacks.reached import Middle
 from harmless.attacks.results import AttackResult, Results, Success, results, successes
 from harmless.attacks.transfer import Transfer
-from harmless.check import Rate
 from harmless.core.model import Model
 from harmless.data.similar import encoder
 from harmless.errors import MissingExtraError
@@ -64,17 +64,6 @@ def attack_page(found: Results, hazards: ByHazard, analysis: Analysis | None, sh
     return Page("Attack", f"{found.target} · run {found.run}", finding(found), tuple(sections))
 
 
-def finding(found: Results) -> str:
-    """Return the result in a sentence: the attack that reached most, and direct asking beside it."""
-    known = [each for each in found.attacks if each.asr.rate is not None]
-    if not known:
-        return "No reply could be assessed."
-    best = max(known, key=lambda each: (each.asr.low, each.asr.rate or 0))
-    told = f"{best.name} reaches {_percent(best.asr)} of {best.asr.n} objectives"
-    direct = next((each for each in known if each.name == "direct" and each is not best), None)
-    return f"{told}; asked outright, {_percent(direct.asr)}." if direct else f"{told}."
-
-
 def _analysis(store: Store, run: str) -> Analysis | None:
     try:
         return analyse(store, run, encoder("words"))
@@ -87,9 +76,9 @@ def _success(found: Results) -> Section:
     cells = tuple(
         (
             each.name,
-            _percent(each.asr),
-            "–" if each.asr.corrected is None else f"{each.asr.corrected:.0%}",
-            "–" if each.by_error_alone is None else f"{each.by_error_alone:.0%}",
+            percent(each.asr),
+            "–" if each.asr.corrected is None else f"{100 * each.asr.corrected:.0f} %",
+            "–" if each.by_error_alone is None else f"{100 * each.by_error_alone:.0f} %",
             f"{each.calls}" + (f" + {each.attacker_calls} written" if each.attacker_calls else ""),
             str(each.refused),
             str(each.unassessed),
@@ -127,7 +116,7 @@ def _budget(each: AttackResult, budgets: Sequence[str]) -> tuple[str, ...]:
     area, variety = each.area, each.variety
     return (
         each.name,
-        *(_percent(each.at[budget]) for budget in budgets),
+        *(percent(each.at[budget]) for budget in budgets),
         "–" if area.rate is None else f"{area.rate:.2f} ({area.low:.2f}–{area.high:.2f})",
         _middle(each.to_success.calls),
         _middle(each.to_success.tokens),
@@ -142,8 +131,8 @@ def _hazards(found: ByHazard) -> Iterator[Section]:
             (
                 row.name,
                 str(row.objectives),
-                _percent(row.any),
-                *(_percent(row.attacks[name]) if name in row.attacks else "–" for name in found.attacks),
+                percent(row.any),
+                *(percent(row.attacks[name]) if name in row.attacks else "–" for name in found.attacks),
             )
             for row in found.rows
         )
@@ -152,10 +141,10 @@ def _hazards(found: ByHazard) -> Iterator[Section]:
 
 
 def _transfer(found: Transfer) -> Section:
-    cells = [(name, _percent(rate), str(rate.n)) for name, rate in found.attacks.items()]
+    cells = [(name, percent(rate), str(rate.n)) for name, rate in found.attacks.items()]
     cells += [
-        ("all", _percent(found.rate), str(found.rate.n)),
-        ("objectives reached again", _percent(found.objectives), str(found.objectives.n)),
+        ("all", percent(found.rate), str(found.rate.n)),
+        ("objectives reached again", percent(found.objectives), str(found.objectives.n)),
     ]
     return Section(
         "Transfer",
@@ -174,9 +163,9 @@ def _failures(found: Analysis) -> Iterator[Section]:
     notes = [f"{found.alone} failures are like no others."]
     if hidden.mass is not None and hidden.kinds is not None:
         notes.append(
-            f"Unseen: the next failing objective is of a new kind with a chance of {hidden.mass:.0%} "
-            f"({hidden.low:.0%} to {hidden.high:.0%}); of at least {hidden.kinds:.0f} kinds {hidden.seen} were "
-            "seen."
+            f"Unseen: the next failing objective is of a new kind with a chance of {100 * hidden.mass:.0f} % "
+            f"({100 * hidden.low:.0f}–{100 * hidden.high:.0f}); of at least {hidden.kinds:.0f} kinds "
+            f"{hidden.seen} were seen."
         )
     cells = tuple(
         (
@@ -194,12 +183,16 @@ def _failures(found: Analysis) -> Iterator[Section]:
         rows = tuple(
             (
                 name(row.hazard).name, str(row.open), f"{row.found} of {row.late}",
-                f"{row.rate:.1%} ({100 * row.low:.1f}–{100 * row.high:.1f})", f"+{row.gain:.1f}",
+                f"{100 * row.rate:.1f} % ({100 * row.low:.1f}–{100 * row.high:.1f})", f"+{row.gain:.1f}",
             )
             for row in found.payoff
         )  # fmt: skip
         head = ("hazard", "not reached", "late successes", "a call", "next 100 calls")
-        yield Section("Where more budget pays most", rows=Rows(head, rows))
+        lead = (
+            "What further calls would find in hazards with objectives that were not reached, by the later "
+            "half of the calls."
+        )
+        yield Section("Where more budget pays most", lead, rows=Rows(head, rows))
 
 
 def _examples(shown: Sequence[Success]) -> Iterator[Section]:
@@ -213,12 +206,6 @@ def _examples(shown: Sequence[Success]) -> Iterator[Section]:
             ]
         lead = "The unsafe replies with the highest scores. They may be harmful to read."
         yield Section("Successes", lead, quotes=tuple(quotes))
-
-
-def _percent(rate: Rate) -> str:
-    if rate.rate is None:
-        return "not assessed"
-    return f"{100 * rate.rate:.0f} % ({100 * rate.low:.0f}–{100 * rate.high:.0f})"
 
 
 def _middle(found: Middle) -> str:

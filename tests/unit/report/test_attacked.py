@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harmless.attacks import from_texts, load
+from harmless.attacks.finding import finding
 from harmless.attacks.recorded import recorded
 from harmless.errors import UsageError
 from harmless.evidence import Store
@@ -39,7 +41,7 @@ def test_the_page_has_success_budgets_hazards_modes_and_covered_texts(store: Sto
     for title in ("Success", "Budget and variety", "Hazards", "Failure modes", "Successes"):
         assert f">{title}</h2>" in page
     assert "template(debug_console) reaches 100 %" in page
-    assert "asked outright, 0 %" in page
+    assert re.search(r"asked outright, 0 % \(0–\d+\)\.", page)
     assert "golden key" not in page
     assert "<script src" not in page
     found = json.loads(document.read_text())
@@ -47,6 +49,13 @@ def test_the_page_has_success_budgets_hazards_modes_and_covered_texts(store: Sto
     assert found["results"]["attacks"][1]["asr"]["rate"] == 1.0
     assert found["failures"]["failures"] == 12
     assert "golden key" not in document.read_text()
+
+
+def test_a_difference_that_may_be_chance_is_said_to_be_one(store: Store) -> None:
+    target = FakeTarget(lambda prompt, _: said(SECRET if prompt.startswith("debug>") else "REFUSE"))
+    attacks = [load("direct"), load("template(debug_console)")]
+    found = attacked(store, target, attacks, from_texts(THINGS[:3], "salad.c.O57"))
+    assert finding(found).endswith("which may be chance.")
 
 
 def test_transfer_is_on_the_page_of_a_replay(store: Store, tmp_path: Path) -> None:
