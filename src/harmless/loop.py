@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from harmless.align.run import Told
 
 #: Time that the weights are trained for, in minutes: with what goes before it, five on two cores.
-MINUTES = 3.0
+MINUTES = 2.5
 #: Examples of each source that it is trained on.
-EXAMPLES = 240
+EXAMPLES = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ async def _aligned(what: Aligning, store: Store) -> str:
                 "Choose another --out.",
             )
     else:
-        gathering = Gathering(limit=EXAMPLES, bad=tuning.pairs, reply_tokens=16)
+        gathering = Gathering(limit=EXAMPLES, bad=tuning.pairs, reply_tokens=12)
         alignment = Alignment(what.spec, what.method, gathering, tuning, what.folder)
         local = await run_sync(opened, what.spec, tuning)
         manifest = (await align(alignment, local, store, _steps(what.tell))).manifest

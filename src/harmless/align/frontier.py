@@ -13,7 +13,7 @@ from harmless.align.examples import Example
 from harmless.align.lora import speaking
 from harmless.align.network import greedy
 from harmless.align.settings import Tuning
-from harmless.align.upper import reference
+from harmless.align.upper import Upper, reference
 from harmless.core import Exchange, Expect
 from harmless.errors import UsageError
 from harmless.guards.refusal import refusal, refused
@@ -112,12 +112,12 @@ def held_back(local: LocalModel, examples: Sequence[Example], tuning: Tuning) ->
     return replace(found, trees=tuple(short)) if both else None
 
 
-async def leaning(local: LocalModel, held: Encoded, tolerated: float) -> Leaning:
-    """Return how the model leans on prompts that it is not trained on."""
+async def leaning(local: LocalModel, held: Encoded, tolerated: float, upper: Upper | None = None) -> Leaning:
+    """Return how the model leans on prompts that it is not trained on; ``upper`` saves running lower layers."""
 
     def ask() -> list[list[float]]:
         with speaking(local):
-            return reference(local, held.trees)
+            return reference(local, held.trees, upper)
 
     wanted = np.array([example.expect is Expect.REFUSE for example in held.examples])
     margins = np.array([good - bad for good, bad, *_ in await run_sync(ask)])

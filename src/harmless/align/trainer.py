@@ -105,21 +105,22 @@ class Training:
         while progress.step < progress.steps:
             observe(await run_sync(loop.step))
             if self.development and progress.step in marks:
-                observe(await self._measured(progress))
+                observe(await self._measured(loop))
                 await run_sync(loop.save)
         await run_sync(loop.save)
         checkpoint.take_best(self.folder / _BEST, self.local)
         self.local.model.eval()
         return progress
 
-    async def _measured(self, progress: Progress) -> Frontier | Leaning:
+    async def _measured(self, loop: _Loop) -> Frontier | Leaning:
         """Measure the model, keep its weights if they are the best, and move the line it is trained to."""
         found: Frontier | Leaning
+        progress = loop.progress
         if self.held is None:
             found = await measure(self.local, self.development)
             score = found.score
         else:
-            found = await leaning(self.local, self.held, self.tuning.tolerated)
+            found = await leaning(self.local, self.held, self.tuning.tolerated, loop.held)
             score = found.score(self.tuning.tolerated)
         progress.history.append({"step": progress.step, **asdict(found), "score": score})
         if progress.best is None or score > progress.best[0]:
@@ -146,7 +147,8 @@ class _Loop:
     def __init__(self, training: Training) -> None:
         began = time.monotonic()
         self.training, self.tuning, self.local = training, training.tuning, training.local
-        self.upper = _upper(training)
+        self.upper = _upper(training, training.data)
+        self.held = _upper(training, training.held) if training.held else None
         self.before = _before(training, self.upper)
         self.local.model.train()
         self.peak = self.tuning.peak(self.local.model.config.hidden_size)
@@ -248,12 +250,12 @@ class _Loop:
         return total, shown
 
 
-def _upper(training: Training) -> Upper | None:
+def _upper(training: Training, asked: Encoded) -> Upper | None:
     """Return the layers that are trained, where those below them need not run again and the memory is ample."""
     first = first_trained(training.local, training.tuning)
     if not first or not training.local.device.startswith("cpu"):
         return None
-    return Upper(training.local, training.data.trees, first)
+    return Upper(training.local, asked.trees, first)
 
 
 def _pack(trees: Sequence[Tree], chosen: Sequence[int], device: str) -> Pack:

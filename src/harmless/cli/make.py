@@ -109,7 +109,7 @@ def _aligning(
     if method is None and any(find_spec(name) is None for name in ("torch", "transformers", "peft")):
         err.print(
             "Not aligned: with the extra 'align' the model would be asked for its own replies, then trained"
-            f" for {MINUTES:.0f} minutes to refuse by itself what the guard has to catch; see harmless align."
+            f" for {MINUTES:g} minutes to refuse by itself what the guard has to catch; see harmless align."
         )
         return None
 

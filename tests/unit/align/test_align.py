@@ -90,7 +90,7 @@ def test_upper_layers_are_trained_alone_as_they_are_in_the_whole_model(
 ) -> None:
     changes = {"loss": "dpo", "frozen": 0.5, "rate": 1e-3}
     _, found = trained(training(folder, tmp_path / "alone", **changes))
-    monkeypatch.setattr("harmless.align.trainer._upper", lambda training: None)
+    monkeypatch.setattr("harmless.align.trainer._upper", lambda training, asked: None)
     _, expected = trained(training(folder, tmp_path / "whole", **changes))
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
