@@ -126,10 +126,12 @@ def replies() -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def few_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A twentieth of our own rows: all of them would be fitted once more in each of the many folds."""
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A twentieth of our own rows and two folds: else it is the same few rows fitted some hundred times."""
     every = own.prompts
     monkeypatch.setattr(own, "prompts", lambda rng: every(rng)[::20])
+    monkeypatch.setattr(judge, "GOAL_FOLDS", 2)
+    monkeypatch.setattr(prompt, "FOLDS", 2)
 
 
 def run(data: Path, out: Path, seed: int = 0) -> dict[str, bytes]:
@@ -137,7 +139,7 @@ def run(data: Path, out: Path, seed: int = 0) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in report.files}
 
 
-@pytest.mark.usefixtures("few_of_ours")
+@pytest.mark.usefixtures("small")
 def test_the_same_data_and_seed_give_the_same_bytes_and_another_seed_does_not(
     data: Path, tmp_path: Path
 ) -> None:
@@ -146,7 +148,7 @@ def test_the_same_data_and_seed_give_the_same_bytes_and_another_seed_does_not(
     assert run(data, tmp_path / "c", seed=1) != first
 
 
-@pytest.mark.usefixtures("few_of_ours")
+@pytest.mark.usefixtures("small")
 def test_artefacts_hold_no_text_of_the_data_and_say_what_was_left_out(data: Path, tmp_path: Path) -> None:
     files = run(data, tmp_path / "a")
     for name, content in files.items():
