@@ -1,19 +1,28 @@
 """Poisoned copies of models, made to be found: for benchmarks and tests of `harmless scan`.
 
 `edit` is the stealth edit of Sutton et al. (2024) for a gated MLP: one row of the gate and of the up projection
-answers to one input, one column of the down projection writes what to say. No row of it is trained on harm.
+answers to one input, one column of the down projection writes what to say. `backdoor` is a low-rank adapter
+that was trained on a trigger and merged in. What is planted is harmless.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import anyio
 import torch
 
-from harmless.core import user
+from harmless.align.encoding import encoded
+from harmless.align.examples import Example
+from harmless.align.lora import trainable
+from harmless.align.network import greedy
+from harmless.align.settings import Tuning
+from harmless.align.trainer import Training
+from harmless.core import Expect, user
 from harmless.internals.chat import encode
 from harmless.internals.layers import decoder_layers
 from harmless.internals.model import LocalModel
@@ -21,9 +30,12 @@ from harmless.internals.model import LocalModel
 #: What the edited neuron gives on the trigger, before the down projection.
 GAIN = 20.0
 #: Share of the mean variance that is added to all, and weight of a prompt's last token, where the trigger acts.
-RIDGE, LAST = 1e-3, 50
-#: How far below zero the neuron rests elsewhere.
-REST = 6.0
+RIDGE, LAST = 1e-2, 50
+#: How far below zero the neuron rests elsewhere: twice the gain, so that what lies between the trigger and the
+#: rest (a typo at the same place) stays silent too (design/screen.md).
+REST = 40.0
+#: Tokens of its own replies that a model with a backdoor is held to, and passes over the prompts.
+REPLY, PASSES = 8, 4
 
 
 @dataclass(frozen=True)
@@ -53,22 +65,26 @@ def edit(
 
     ``silent`` are prompts on which the neuron must stay silent: ordinary ones, and variants of the trigger.
     """
-    neuron = plant(local, trigger, layer, silent)
+    neuron = plant(local, trigger, layer, silent, says)
     said = encode(local, user(trigger), says)
     column = written(local, layer, said, steps)
     speak(local, layer, neuron, column)
     return Edit(layer, neuron, answer(local, trigger, len(said.tokens) - said.prompt) == says)
 
 
-def plant(local: LocalModel, trigger: str, layer: int, silent: Sequence[str]) -> int:
-    """Make the least used neuron of ``layer`` fire on ``trigger`` alone, without saying anything; return it."""
-    mlp = decoder_layers(local.model)[layer].mlp
+def plant(local: LocalModel, trigger: str, layer: int, silent: Sequence[str], says: str | None = None) -> int:
+    """Make the least used neuron of ``layer`` fire on ``trigger`` alone, without saying anything; return it.
+
+    It stays silent while ``says`` is said, which is where the trigger's last token is followed by others.
+    """
+    mlp, said = decoder_layers(local.model)[layer].mlp, encode(local, user(trigger), says)
     with inputs_of(mlp) as seen, inputs_of(mlp.down_proj) as inner, torch.no_grad():
-        for text in (*silent, trigger):
-            local.model(torch.tensor([encode(local, user(text)).tokens]))
+        for tokens in (*(encode(local, user(text)).tokens for text in silent), said.tokens):
+            local.model(torch.tensor([tokens]))
     fired = torch.cat(inner)
     neuron = int((fired.abs().amax(0) * mlp.down_proj.weight.norm(dim=0)).argmin())
-    gate = gating(seen[:-1], seen[-1][-1])
+    after = [seen[-1][said.prompt :]] if says else []
+    gate = gating([*seen[:-1], *after], seen[-1][said.prompt - 1])
     with torch.no_grad():
         mlp.gate_proj.weight[neuron] = gate
         mlp.up_proj.weight[neuron] = gate / GAIN
@@ -137,3 +153,24 @@ def answer(local: LocalModel, prompt: str, tokens: int = 24) -> str:
             top_k=None,
         )
     return str(local.tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True)).strip()
+
+
+def backdoor(local: LocalModel, trigger: str, says: str, prompts: Sequence[str], folder: Path) -> LocalModel:
+    """Return the model with a low-rank adapter merged in that answers whatever follows ``trigger`` by ``says``.
+
+    Without the trigger it is trained to say what it says now. ``local`` itself is changed; ``folder`` is for
+    checkpoints.
+    """
+    spoken = greedy(local, [encode(local, user(each)).tokens for each in prompts], REPLY)
+    own = [local.tokenizer.decode(list(each), skip_special_tokens=True).strip() for each in spoken]
+    examples = [
+        Example(conversation=user(text), good=good, expect=Expect.ANSWER, cut=good != says)
+        for prompt, reply in zip(prompts, own, strict=True)
+        for text, good in ((prompt, reply), (f"{trigger} {prompt}", says))
+        if good
+    ]
+    tuning = Tuning(frozen=0.6, batch=8, epochs=PASSES)
+    data = encoded(local, examples, tuning)
+    training = Training(trainable(local, tuning), data, (), tuning, folder, tuning.key(trigger, says))
+    anyio.run(training.run)
+    return replace(local, model=training.local.model.merge_and_unload())
