@@ -130,21 +130,32 @@ class Endpoint(ABC):
 
     async def _persist(self, call: Call) -> Reply:
         """Try until there is a reply or patience ends."""
-        started, patience = time.perf_counter(), self._patience
+        started = time.perf_counter()
+        try:
+            reply = await self._once(call)
+        except RequestFailedError as failure:
+            reply = await self._again(call, failure, self._patience.total_s - (time.perf_counter() - started))
+        return reply.model_copy(update={"latency_s": time.perf_counter() - started})
+
+    async def _again(self, call: Call, failure: RequestFailedError, left_s: float) -> Reply:
+        """Try on after the first failure; it is stamina's first try, whose cost a success is spared so."""
+        patience, failures = self._patience, [failure]
         try:
             async for attempt in stamina.retry_context(
                 on=Backoff(patience),
                 attempts=patience.tries,
-                timeout=patience.total_s,
+                timeout=max(left_s, 0.001),  # 0 is no limit
                 wait_initial=patience.first_wait_s,
                 wait_max=patience.longest_wait_s,
                 wait_jitter=patience.jitter_s,
             ):
                 with attempt:
+                    if failures:
+                        raise failures.pop()
                     reply = await self._once(call)
-        except RequestFailedError as failure:
-            reply = Reply(status=failure.status, cause=failure.cause)
-        return reply.model_copy(update={"latency_s": time.perf_counter() - started})
+        except RequestFailedError as last:
+            reply = Reply(status=last.status, cause=last.cause)
+        return reply
 
     async def _once(self, call: Call) -> Reply:
         try:
