@@ -121,8 +121,8 @@ def markdown(result: dict[str, Any]) -> str:
     lines += [
         "",
         "\\* training data of the trained guards: optimistic. The jailbreaks are labelled as attacks, whatever "
-        "they ask for. Times are of a core that other work shared, up to ten times what they are alone, which is "
-        "in docs/guards.md.",
+        "they ask for. Times are of a core that other work shared, up to ten times what they are alone: "
+        "see docs/guards.md.",
         "",
         *_robustness(result["twins"]["guards"]),
         "",
