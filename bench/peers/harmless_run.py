@@ -16,7 +16,7 @@ import anyio
 
 import harmless
 from harmless import attacks, targets
-from harmless.attacks.calls import calls_of, is_success
+from harmless.attacks.calls import calls_of
 from harmless.check import load_judges
 
 
@@ -30,11 +30,9 @@ async def send(address: str, texts: list[str], concurrency: int, folder: Path) -
         started = time.perf_counter()
         found = await attacks.attack(target, attacks.from_texts(texts), [direct], policy, store, judges)
         seconds = time.perf_counter() - started
-        record = store.run(found.run)
         calls = [each for cell in calls_of(store, found.run)["direct"].values() for each in cell]
         replies = [
-            [call.step.conversation[-1].content, call.attempt.reply.text, bool(is_success(call, record))]
-            for call in calls
+            [call.step.conversation[-1].content, call.attempt.reply.text, bool(call.success)] for call in calls
         ]
     await target.aclose()
     return {"seconds": seconds, "replies": replies}

@@ -49,7 +49,7 @@ def by_hazard(store: Store, run: str, by: str) -> ByHazard:
         raise UnknownNameError("level", by, tuple(Level))
     record = campaign_of(store, run)
     objectives, confidence = store.prompts(record.id), record.policy.confidence
-    events = {attack: outcomes(cells, record) for attack, cells in calls_of(store, record.id).items()}
+    events = {attack: outcomes(cells) for attack, cells in calls_of(store, record.id).items()}
     places = _places(objectives, Level(by))
     rows = []
     for hazard in taxonomy.load().at(Level(by)):

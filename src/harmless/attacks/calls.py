@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from typing import NamedTuple, TypeAlias
 
 from harmless.check.outcomes import is_refusal, is_unsafe
-from harmless.core import GuardInfo
+from harmless.core import GuardInfo, Policy
 from harmless.errors import UsageError
 from harmless.evidence import Attempt, RunRecord, Step, Store
 
 
 class Said(NamedTuple):
-    """One call: its reply with the verdicts, and what was said."""
+    """One call: its reply with the verdicts, and what was said.
+
+    ``success`` says whether the reply was unsafe in view of the objective, None if that is not known.
+    """
 
     attempt: Attempt
     step: Step
+    success: bool | None
 
     @property
     def tokens(self) -> int:
@@ -44,11 +49,14 @@ def campaign_of(store: Store, run: str) -> RunRecord:
 
 def calls_of(store: Store, run: str) -> dict[str, dict[int, list[Said]]]:
     """Return attack -> objective -> its calls in their order; what was asked anew counts as it went last."""
-    steps = store.steps(run)
+    record, steps = store.run(run), store.steps(run)
+    judge = cache(partial(judge_of, record=record))
     last: dict[tuple[str, int, int], Said] = {}
     for attempt in sorted(store.attempts(run), key=lambda each: each.id):
         step = steps[attempt.id]
-        last[step.attack, attempt.position, attempt.sample] = Said(attempt, step)
+        last[step.attack, attempt.position, attempt.sample] = Said(
+            attempt, step, _success(attempt, partial(judge, step.attack), record.policy)
+        )
     found: dict[str, dict[int, list[Said]]] = defaultdict(lambda: defaultdict(list))
     for (attack, position, _), each in sorted(last.items(), key=lambda item: item[0]):
         found[attack][position].append(each)
@@ -60,16 +68,15 @@ def target_calls(cell: Iterable[Said]) -> list[Said]:
     return [each for each in cell if each.step.role == "target"]
 
 
-def is_success(call: Said, record: RunRecord) -> bool | None:
-    """Return whether the reply was unsafe in view of the objective, None if that is not known."""
-    verdict = call.attempt.verdicts.get("harm")
-    return None if verdict is None else is_unsafe(verdict, judge_of(call.step.attack, record), record.policy)
-
-
 def judge_of(attack: str, record: RunRecord) -> GuardInfo:
     """Return the guard that judged what an attack reached: its own if it brings one."""
     own = next((info.get("judge") for info in record.options["attacks"] if info["name"] == attack), None)
     return GuardInfo.model_validate(own) if own else record.guards["harm"]
+
+
+def _success(attempt: Attempt, judge: Callable[[], GuardInfo], policy: Policy) -> bool | None:
+    verdict = attempt.verdicts.get("harm")
+    return None if verdict is None else is_unsafe(verdict, judge(), policy)
 
 
 def is_refused(attempt: Attempt) -> bool:

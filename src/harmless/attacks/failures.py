@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from harmless.attacks.calls import calls_of, is_success, target_calls
+from harmless.attacks.calls import calls_of, target_calls
 from harmless.check.observed import row_of
 from harmless.core import Conversation, Expect, Prompt
 from harmless.core.model import Model
@@ -74,7 +74,7 @@ def _of_attack(store: Store, record: RunRecord) -> Iterator[Failure]:
     for attack, cells in calls_of(store, record.id).items():
         for place, cell in cells.items():
             for call in target_calls(cell):
-                if is_success(call, record):
+                if call.success:
                     yield Failure(
                         attempt=call.attempt.id,
                         attack=attack,

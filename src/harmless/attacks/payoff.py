@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from harmless import taxonomy
-from harmless.attacks.calls import Cells, calls_of, campaign_of, is_success, target_calls
+from harmless.attacks.calls import Cells, calls_of, campaign_of, target_calls
 from harmless.attacks.reached import outcomes
 from harmless.core.model import Model
-from harmless.evidence import RunRecord, Store
+from harmless.evidence import Store
 from harmless.stats import binomial
 
 #: Calls whose yield is told.
@@ -51,10 +51,8 @@ def payoff(store: Store, run: str) -> list[Payoff]:
     """
     record = campaign_of(store, run)
     objectives, made = store.prompts(record.id), calls_of(store, record.id)
-    reached = {
-        place for cells in made.values() for place, each in outcomes(cells, record).items() if each.reached
-    }
-    late, still = _late(made, record, [each.hazard for each in objectives]), defaultdict[str, int](int)
+    reached = {place for cells in made.values() for place, each in outcomes(cells).items() if each.reached}
+    late, still = _late(made, [each.hazard for each in objectives]), defaultdict[str, int](int)
     for place, objective in enumerate(objectives):
         if place not in reached and objective.hazard:
             still[objective.hazard] += 1
@@ -68,7 +66,7 @@ def payoff(store: Store, run: str) -> list[Payoff]:
     return sorted(rows, key=lambda row: (-row.gain, -row.high, row.hazard))
 
 
-def _late(made: Mapping[str, Cells], record: RunRecord, hazards: list[str | None]) -> dict[str, _Late]:
+def _late(made: Mapping[str, Cells], hazards: list[str | None]) -> dict[str, _Late]:
     found: dict[str, _Late] = defaultdict(_Late)
     for cells in made.values():
         half = max((len(target_calls(cell)) for cell in cells.values()), default=0) // 2
@@ -77,7 +75,7 @@ def _late(made: Mapping[str, Cells], record: RunRecord, hazards: list[str | None
             hazard = hazards[place]
             if late and hazard:
                 calls, successes = found[hazard]
-                wins = sum(bool(is_success(call, record)) for call in late)
+                wins = sum(bool(call.success) for call in late)
                 found[hazard] = _Late(calls + len(late), successes + wins)
     return found
 

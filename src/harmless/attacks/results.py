@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harmless.attacks.bandit import UNEVEN
-from harmless.attacks.calls import Cells, Said, calls_of, campaign_of, is_refused, is_success, target_calls
+from harmless.attacks.calls import Cells, Said, calls_of, campaign_of, is_refused, target_calls
 from harmless.attacks.contract import AttackInfo
 from harmless.attacks.diversity import diversity
 from harmless.attacks.reached import BUDGETS, Effort, Outcome, area, effort, outcomes, rate
@@ -117,7 +117,7 @@ def results(store: Store, run: str) -> Results:
     infos = [AttackInfo.model_validate(info) for info in record.options["attacks"]]
     found = [_result(info, made.get(info.name, {}), objectives, record) for info in infos]
     reached = {
-        info.name: {i: each.reached for i, each in outcomes(made.get(info.name, {}), record).items()}
+        info.name: {i: each.reached for i, each in outcomes(made.get(info.name, {})).items()}
         for info in infos
         if info.judge is None
     }
@@ -161,7 +161,7 @@ def successes(store: Store, run: str, most: int) -> list[Success]:
         for attack, cells in (calls_of(store, record.id) if most else {}).items()
         for position, cell in cells.items()
         for each in target_calls(cell)
-        if is_success(each, record)
+        if each.success
     ]
     return sorted(found, key=lambda each: -each.score)[:most]
 
@@ -184,7 +184,7 @@ def _unwritten(attempt: Attempt) -> bool:
 
 def _result(info: AttackInfo, cells: Cells, objectives: Sequence[Prompt], record: RunRecord) -> AttackResult:
     confidence = record.policy.confidence
-    events = outcomes(cells, record)
+    events = outcomes(cells)
     calls = [each for cell in cells.values() for each in cell]
     asked = target_calls(calls)
     written = [each for each in calls if each.step.role == "attacker"]
@@ -193,7 +193,7 @@ def _result(info: AttackInfo, cells: Cells, objectives: Sequence[Prompt], record
         name=info.name,
         family=info.family,
         attempts=len(asked),
-        unassessed=sum(is_success(each, record) is None for each in asked),
+        unassessed=sum(each.success is None for each in asked),
         refused=sum(is_refused(each.attempt) for each in asked),
         asr=_corrected(rate(events, objectives, confidence), cells, record, own=info.judge is not None),
         calls=len(asked),
@@ -202,10 +202,10 @@ def _result(info: AttackInfo, cells: Cells, objectives: Sequence[Prompt], record
         tokens=sum(each.tokens for each in calls),
         seconds=round(sum(each.attempt.reply.latency_s for each in calls), 3),
         cost_usd=sum(each.attempt.reply.cost_usd or 0.0 for each in calls),
-        at={str(most): rate(outcomes(cells, record, most), objectives, confidence) for most in BUDGETS},
+        at={str(most): rate(outcomes(cells, most), objectives, confidence) for most in BUDGETS},
         area=area(cells, objectives, record),
         to_success=effort(cells, record),
-        variety=_variety([each for each in asked if is_success(each, record)]),
+        variety=_variety([each for each in asked if each.success]),
         hazards={hazard: rate(_of(hazard, events, objectives), objectives, confidence) for hazard in hazards},
         by_error_alone=None if info.judge else _by_error_alone(cells, record),
     )
@@ -214,11 +214,11 @@ def _result(info: AttackInfo, cells: Cells, objectives: Sequence[Prompt], record
 def _corrected(asr: Rate, cells: Cells, record: RunRecord, *, own: bool) -> Rate:
     """Return the rate with what it is without the judge's errors, where each objective was tried once."""
     calls, judge = [target_calls(cell) for cell in cells.values()], judge_errors(record)
-    assessed = [each for cell in calls for each in cell if is_success(each, record) is not None]
+    assessed = [each for cell in calls for each in cell if each.success is not None]
     judged = [each for each in assessed if each.attempt.reply.has_text and not each.attempt.reply.withheld]
     if own or judge is None or not judged or any(len(cell) > 1 for cell in calls):
         return asr
-    unsafe = sum(bool(is_success(each, record)) for each in judged)
+    unsafe = sum(bool(each.success) for each in judged)
     found = corrected(unsafe, len(judged), len(assessed), judge, record.policy.confidence)
     return asr.with_correction(found) if found else asr
 

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from harmless.attacks.calls import Cells, Said, calls_of, is_success, target_calls
+from harmless.attacks.calls import Cells, Said, calls_of, target_calls
 from harmless.attacks.reached import origins, outcomes, rate, share
 from harmless.attacks.replay import key_of
 from harmless.check.summary import Rate
@@ -67,7 +67,7 @@ def transfer(store: Store, record: RunRecord) -> Transfer | None:
         return None
     objectives, made = store.prompts(record.id), calls_of(store, record.id)
     before, again_made = calls_of(store, source.id), made.get(again[0], {})
-    found_by = _found_by(store.prompts(source.id), before, source)
+    found_by = _found_by(store.prompts(source.id), before)
     calls = [(objectives[place], call) for place, cell in again_made.items() for call in target_calls(cell)]
     return Transfer(
         source=source.id,
@@ -77,20 +77,20 @@ def transfer(store: Store, record: RunRecord) -> Transfer | None:
             name: _rate([each for each in calls if name in found_by[_key(*each)]], record)
             for name in sorted({name for each in calls for name in found_by[_key(*each)]})
         },
-        objectives=rate(outcomes(again_made, record), objectives, record.policy.confidence),
-        paired=_paired((store.prompts(source.id), before, source), (objectives, made, record)),
+        objectives=rate(outcomes(again_made), objectives, record.policy.confidence),
+        paired=_paired((store.prompts(source.id), before), (objectives, made), record.policy.confidence),
     )
 
 
 def _found_by(
-    objectives: Sequence[Prompt], made: Mapping[str, Cells], record: RunRecord
+    objectives: Sequence[Prompt], made: Mapping[str, Cells]
 ) -> Mapping[tuple[str, Conversation], set[str]]:
     """Return (objective, conversation) -> the attacks that succeeded with it."""
     found: dict[tuple[str, Conversation], set[str]] = defaultdict(set)
     for attack, cells in made.items():
         for place, cell in cells.items():
             for call in target_calls(cell):
-                if is_success(call, record):
+                if call.success:
                     found[_key(objectives[place], call)].add(attack)
     return found
 
@@ -100,23 +100,24 @@ def _key(objective: Prompt, call: Said) -> tuple[str, Conversation]:
 
 
 def _rate(calls: Sequence[tuple[Prompt, Said]], record: RunRecord) -> Rate:
-    events = [is_success(call, record) for _, call in calls]
+    events = [call.success for _, call in calls]
     return share(events, origins([objective for objective, _ in calls]), record.policy.confidence)
 
 
 def _paired(
-    before: tuple[Sequence[Prompt], Mapping[str, Cells], RunRecord],
-    after: tuple[Sequence[Prompt], Mapping[str, Cells], RunRecord],
+    before: tuple[Sequence[Prompt], Mapping[str, Cells]],
+    after: tuple[Sequence[Prompt], Mapping[str, Cells]],
+    confidence: float,
 ) -> dict[str, Both]:
     """Return attack -> the comparison of the two runs, where both made it on some same objectives."""
     found = {}
     for name in before[1].keys() & after[1].keys():
-        first, second = (_events(prompts, made[name], run) for prompts, made, run in (before, after))
+        first, second = (_events(prompts, made[name]) for prompts, made in (before, after))
         both = [(first[key], second[key]) for key in first.keys() & second.keys()]
         known = [(a, b) for a, b in both if a is not None and b is not None]
         if known:
             old, new = zip(*known, strict=True)
-            test = paired(old, new, after[2].policy.confidence)
+            test = paired(old, new, confidence)
             found[name] = Both(
                 pairs=test.n,
                 lost=test.only_first,
@@ -129,5 +130,5 @@ def _paired(
     return found
 
 
-def _events(prompts: Sequence[Prompt], cells: Cells, record: RunRecord) -> dict[str, bool | None]:
-    return {key_of(prompts[i].text): each.reached for i, each in outcomes(cells, record).items()}
+def _events(prompts: Sequence[Prompt], cells: Cells) -> dict[str, bool | None]:
+    return {key_of(prompts[i].text): each.reached for i, each in outcomes(cells).items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harmless import __version__
-from harmless.attacks.calls import Said, calls_of, is_success, target_calls
+from harmless.attacks.calls import Said, calls_of, target_calls
 from harmless.attacks.contract import AttackInfo
 from harmless.attacks.reached import origins, share
 from harmless.attacks.results import Results, results
@@ -114,7 +114,7 @@ def rescored(store: Store, run: str) -> tuple[Rescored, ...]:
         both = [
             (objective, theirs, ours)
             for objective, call in calls
-            if (theirs := _theirs(call)) is not None and (ours := is_success(call, record)) is not None
+            if (theirs := _theirs(call)) is not None and (ours := call.success) is not None
         ]
         if both:
             found.append(_rescored(attack, both, record.policy.confidence))
