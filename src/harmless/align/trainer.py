@@ -32,12 +32,16 @@ from harmless.internals.model import LocalModel, first_line
 TIMED = 3
 #: Seconds between checkpoints, so that a kill costs no more.
 EVERY_S = 60.0
-#: How often the development frontier is measured, spread over the training.
-MEASURED = 8
+#: When the development frontier is measured, in shares of the steps. The last six are while the line is set.
+MARKS = (0.25, 0.5, 0.75, 0.8, 0.84, 0.88, 0.92, 0.96, 1.0)
+#: From which share of the steps on the rate stays low and the line is moved to where it belongs.
+SETTLED = 0.8
 
 _CLIP = 1.0
-#: Share of the way that the line is moved after each measurement; where it is wavers from step to step.
-_GAIN = 0.5
+#: The rate then, as a share of the peak: the line no longer wavers, and follows within a few steps.
+_LOW = 0.1
+#: Share of the way that the line is moved after each measurement; what is trained follows with a delay.
+_GAIN = 0.6
 #: Share of the minutes that is for steps; the rest is for measuring.
 _TRAINING = 0.9
 _ADVICE = (
@@ -101,7 +105,7 @@ class Training:
         self.folder.mkdir(parents=True, exist_ok=True)
         loop = await run_sync(_Loop, self)
         progress = loop.progress
-        marks = {round(progress.steps * (i + 1) / MEASURED) for i in range(MEASURED)}
+        marks = {max(1, round(progress.steps * share)) for share in MARKS}
         while progress.step < progress.steps:
             observe(await run_sync(loop.step))
             if self.development and progress.step in marks:
@@ -113,7 +117,7 @@ class Training:
         return progress
 
     async def _measured(self, loop: _Loop) -> Frontier | Leaning:
-        """Measure the model, keep its weights if they are the best, and move the line it is trained to."""
+        """Measure the model; keep its weights if they are the best, and move the line, once it has settled."""
         found: Frontier | Leaning
         progress = loop.progress
         if self.held is None:
@@ -123,11 +127,13 @@ class Training:
             found = await leaning(self.local, self.held, self.tuning.tolerated, loop.held)
             score = found.score(self.tuning.tolerated)
         progress.history.append({"step": progress.step, **asdict(found), "score": score})
+        if isinstance(found, Leaning):
+            if progress.step < round(SETTLED * progress.steps):
+                return found
+            progress.line += _GAIN * found.line
         if progress.best is None or score > progress.best[0]:
             progress.best = (score, progress.step)
             checkpoint.keep_best(self.folder / _BEST, self.local)
-        if isinstance(found, Leaning):
-            progress.line += _GAIN * found.line
         return found
 
 
@@ -275,9 +281,10 @@ def _order(count: int, epoch: int, seed: int) -> NDArray[np.int64]:
 
 
 def schedule(progress: Progress, warm_up: float) -> float:
-    """Return the share of the peak rate: up over the first steps, then down in a line to a twentieth."""
+    """Return the share of the peak rate: up over the first steps, down in a line to a tenth, and then level."""
     rising = max(1.0, warm_up * progress.steps)
-    return min(1.0, (progress.step + 1) / rising) * (0.05 + 0.95 * (1 - progress.step / progress.steps))
+    falling = max(0.0, 1 - progress.step / (SETTLED * progress.steps))
+    return min(1.0, (progress.step + 1) / rising) * (_LOW + (1 - _LOW) * falling)
 
 
 def optimiser_of(local: LocalModel, rate: float) -> Any:

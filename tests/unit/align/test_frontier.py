@@ -21,7 +21,7 @@ from harmless.align.network import log_probabilities  # noqa: E402
 from harmless.align.objective import objective  # noqa: E402
 from harmless.align.packing import pack  # noqa: E402
 from harmless.align.settings import Tuning  # noqa: E402
-from harmless.align.trainer import Training  # noqa: E402
+from harmless.align.trainer import SETTLED, Training  # noqa: E402
 from harmless.internals.model import LocalModel, load  # noqa: E402
 from tests.tiny import saved  # noqa: E402
 
@@ -72,14 +72,15 @@ def test_a_higher_line_asks_less_for_refusals_and_more_for_answers(local: LocalM
     assert answered[0] < answered[2]
 
 
-def test_the_line_follows_what_is_measured_and_is_kept(local: LocalModel, tmp_path: Path) -> None:
-    model = trainable(local, TUNING)
-    held = held_back(local, [HARMFUL, BENIGN], TUNING)
-    data = encoded(local, [HARMFUL, BENIGN], TUNING)
-    training = Training(model, data, [HARMFUL, BENIGN], TUNING, tmp_path, "key", held)
+def test_the_line_follows_what_is_measured_once_training_has_settled(local: LocalModel, tmp_path: Path) -> None:
+    tuning = TUNING.model_copy(update={"epochs": 20.0})
+    model = trainable(local, tuning)
+    held = held_back(local, [HARMFUL, BENIGN], tuning)
+    data = encoded(local, [HARMFUL, BENIGN], tuning)
+    training = Training(model, data, [HARMFUL, BENIGN], tuning, tmp_path, "key", held)
     progress = anyio.run(training.run)
-    moved = sum(each["line"] for each in progress.history) / 2
-    assert progress.line == pytest.approx(moved)
-    assert moved
+    settled = [each for each in progress.history if each["step"] >= SETTLED * progress.steps]
+    assert len(settled) == len(progress.history) - 3
+    assert progress.line == pytest.approx(0.6 * sum(each["line"] for each in settled))
     assert progress.best is not None
-    assert progress.best[0] == max(each["score"] for each in progress.history)
+    assert progress.best[0] == max(each["score"] for each in settled)
