@@ -120,7 +120,7 @@ def run(
     /,
     *,
     out_: Annotated[Path | None, Parameter(name="--out")] = None,
-    method: str = "dpo",
+    method: str = "simpo",
     training: Training = Training(),
     data: Data = Data(),
     plan: bool = False,

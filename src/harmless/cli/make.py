@@ -20,7 +20,7 @@ from harmless.loop import MINUTES, Aligning, Made, make_harmless
 
 #: The kind of target that is trained unless the user says otherwise: a small model on this machine.
 TRAINABLE = "embedded"
-METHOD = "dpo"
+METHOD = "simpo"
 
 
 def make(
@@ -55,7 +55,7 @@ def make(
         policy: YAML file with hazards, thresholds and grades; see `harmless policy`.
         limit: ask about so many prompts, sampled evenly over the hazards.
         judge: the guard that judges the replies.
-        align: method to train the target by, see `harmless align`, or none; default dpo for embedded where
+        align: method to train the target by, see `harmless align`, or none; default simpo for embedded where
             torch is installed, else none.
         stop_early: stop a hazard once a confidence sequence settles its grade.
         budget: stop each check after e.g. 500calls, 10m, 2usd.
