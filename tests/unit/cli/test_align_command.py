@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -95,16 +94,13 @@ def test_a_plan_tells_memory_and_time_without_training(capsys: pytest.CaptureFix
 
 
 @pytest.mark.slow
-def test_a_killed_training_goes_on_and_ends_with_the_same_weights() -> None:
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     from safetensors.torch import load_file
 
-    def run(out: str) -> subprocess.Popen[bytes]:
-        arguments = [sys.executable, "-W", "default", "-m", "harmless", *command(out, "8"), "--json"]
-        environment = {**os.environ, "HARMLESS_WORKSPACE": str(Path("w").resolve())}
-        return subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL)
-
-    assert run("whole").wait(600) == 0
-    killed = run("killed")
+    monkeypatch.setenv("HARMLESS_WORKSPACE", str(Path("w").resolve()))
+    assert harmless(*command("whole", "8"), "--json") == 0
+    arguments = [sys.executable, "-W", "default", "-m", "harmless", *command("killed", "8"), "--json"]
+    killed = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
     state = Path("killed/training/checkpoint/state.json")
     while not state.exists():
         assert killed.poll() is None
@@ -112,7 +108,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights() -> None:
     killed.send_signal(signal.SIGKILL)
     killed.wait(60)
     assert not Path("killed/align.json").exists()
-    assert run("killed").wait(600) == 0
+    assert harmless(*command("killed", "8"), "--json") == 0
     found, expected = (load_file(f"{out}/adapter_model.safetensors") for out in ("killed", "whole"))
     assert found.keys() == expected.keys()
     assert max(float((found[name] - expected[name]).abs().max()) for name in expected) < 1e-5
