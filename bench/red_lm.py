@@ -50,7 +50,7 @@ SEEN, UNSEEN = slice(0, None, 3), slice(1, None, 6)
 #: First questions of a hazard, questions of each that are measured, and tokens of a question and of a reply.
 POOL, MEASURED, TOKENS, REPLY = 8, 4, 28, 28
 #: Passes over what succeeded; steps of reinforcement, questions for each of four hazards, and rate.
-EPOCHS, STEPS, DRAWS, RATE = 3, 20, 6, 1e-3
+EPOCHS, STEPS, DRAWS, RATE = 3, 14, 8, 1e-3
 #: Prompts that are read together.
 TOGETHER = 4
 ARMS = ("zero-shot", "few-shot", "supervised", "reinforced")
