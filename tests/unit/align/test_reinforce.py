@@ -47,9 +47,7 @@ def likes(local: LocalModel) -> object:
     return reward
 
 
-def reinforcement(
-    folder: Path, out: Path, steps: int = 6, kl: float = 0.0, **changes: object
-) -> Reinforcement:
+def reinforcement(folder: Path, out: Path, steps: int = 6, kl: float = 0.0, **changes: object) -> Reinforcement:
     tuning = Tuning(**{"batch": 2, "rank": 4, "rate": 2e-2, "frozen": 0.5, **changes})
     local = trainable(load(str(folder), "cpu"), tuning)
     how = Drawing(draws=6, tokens=4, ends=frozenset({local.tokenizer.eos_token_id}))
