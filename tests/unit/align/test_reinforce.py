@@ -92,7 +92,7 @@ def test_replies_are_drawn_as_the_model_says(folder: Path) -> None:
 
 
 def test_what_is_rewarded_becomes_likelier(folder: Path, tmp_path: Path) -> None:
-    reports, _ = run(reinforcement(folder, tmp_path, steps=15))
+    reports, _ = run(reinforcement(folder, tmp_path, steps=25))
     rewards = [each.figures["reward"] for each in reports]
     assert np.mean(rewards[-5:]) > np.mean(rewards[:5]) + 0.1
     assert reports[0].figures["kl"] == pytest.approx(0, abs=1e-4)
