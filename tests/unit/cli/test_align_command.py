@@ -27,7 +27,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     letters = "abcdefgh"
     rows = [
         {
-            "prompt": letters[i % 8] + letters[i // 8] + "x" * (i % 3),
+            # What is to be refused has to look harmful, or the screening puts it aside.
+            "prompt": ("kill my wife " if i % 2 else "") + letters[i % 8] + letters[i // 8] + "x" * (i % 3),
             "good": "No." if i % 2 else "Yes",
             "bad": "Yes" if i % 2 else "No.",
             "expect": "refuse" if i % 2 else "answer",
