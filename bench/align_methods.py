@@ -91,7 +91,7 @@ def perplexity(local: LocalModel) -> float:
 
     total, count = 0.0, 0
     for prompt in load_suite("prose").prompts:
-        tokens = torch.tensor([local.tokenizer(prompt.text)["input_ids"]])
+        tokens = torch.tensor([local.tokenizer(prompt.options[0])["input_ids"]])
         with torch.inference_mode():
             loss = local.model(input_ids=tokens, labels=tokens).loss
         total, count = total + float(loss) * (tokens.shape[1] - 1), count + tokens.shape[1] - 1

@@ -305,7 +305,10 @@ def _show(manifest: dict[str, Any], folder: Path, *, json: bool) -> None:
     out.print(
         f"{data['examples']} examples, {manifest['steps']} steps in {manifest['seconds'] / 60:.1f} minutes."
     )
-    out.print("Counted on prompts held back, by the first words of replies. Measure it: ", end="")
+    out.print(
+        "Counted by the first words of replies, on prompts held back that also chose the weights. Measure it: ",
+        end="",
+    )
     out.print(f"harmless check {served(folder, manifest)}", soft_wrap=True)
 
 
