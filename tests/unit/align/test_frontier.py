@@ -14,6 +14,7 @@ pytestmark = pytest.mark.hf
 torch = pytest.importorskip("torch", reason="needs torch (extra hf)")
 pytest.importorskip("peft", reason="needs peft (extra align)")
 
+from harmless.align import frontier  # noqa: E402
 from harmless.align.encoding import encoded  # noqa: E402
 from harmless.align.frontier import Leaning, held_back, leaning  # noqa: E402
 from harmless.align.lora import trainable  # noqa: E402
@@ -22,6 +23,7 @@ from harmless.align.objective import objective  # noqa: E402
 from harmless.align.packing import pack  # noqa: E402
 from harmless.align.settings import Tuning  # noqa: E402
 from harmless.align.trainer import SETTLED, Training  # noqa: E402
+from harmless.align.upper import reference  # noqa: E402
 from harmless.internals.model import LocalModel, load  # noqa: E402
 from tests.tiny import saved  # noqa: E402
 
@@ -38,9 +40,25 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
 def test_the_same_prompt_leans_as_much_as_itself(local: LocalModel) -> None:
     held = held_back(local, [HARMFUL, BENIGN], TUNING)
     assert held is not None
+    (good, bad), (answer, refusal) = ((each[0], each[1]) for each in reference(local, held.trees))
+    assert good - bad == pytest.approx(refusal - answer, abs=1e-4)  # their last digits hang on the processor
     found = anyio.run(leaning, local, held, 0.5)
-    assert found.auroc == 0.5
+    assert found.line == pytest.approx(good - bad, abs=1e-4)
     assert found.refused == found.over_refused == float(found.line > 0)
+
+
+def test_harmful_prompts_above_benign_ones_and_above_the_line_are_counted(
+    local: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = held_back(local, [HARMFUL, HARMFUL, BENIGN, BENIGN, BENIGN], TUNING)
+    assert held is not None
+    replies = [[-1.0, -3.0], [-2.0, -1.0], [-1.0, -4.0], [-2.0, -1.5], [-4.0, -1.0]]  # good, then bad
+    monkeypatch.setattr(frontier, "reference", lambda *_: replies)
+    found = anyio.run(leaning, local, held, 0.5)
+    # Harmful prompts lean by 2 and -1, benign ones by -3, .5 and 3.
+    assert (found.refused, found.line) == (0.5, 0.5)
+    assert found.over_refused == pytest.approx(2 / 3)
+    assert found.auroc == pytest.approx(3 / 6)
 
 
 def test_without_both_replies_or_both_kinds_nothing_is_held_back(local: LocalModel) -> None:
