@@ -25,6 +25,7 @@ from harmless import taxonomy
 from harmless.core import Exchange, Finding, GuardInfo, Outcome, ReplyStatus, Verdict, digest
 from harmless.core.model import Model
 from harmless.errors import UsageError
+from harmless.targets.connection import Connection
 from harmless.targets.patience import Backoff, Patience, RequestFailedError, http_failure, redact
 
 # Without a handler, stamina's notes on each retry would go to standard error, into the progress display.
@@ -237,16 +238,18 @@ class HttpHosted(Hosted):
 
     def __init__(self, service: Service, limits: Limits, settings: Sequence[str], secret: str = "") -> None:
         super().__init__(service, limits, settings, secret)
-        self._client: Any = None
+        import httpx2
+
+        # The whole request has a limit, see Limits.
+        self._connection = Connection(lambda: httpx2.AsyncClient(timeout=None))
 
     async def post(self, url: str, headers: Mapping[str, str] | None = None, **body: Any) -> Any:
         """Send a request (``json=`` or ``data=``) and return the JSON of its answer."""
         import httpx2
 
-        if self._client is None:
-            self._client = httpx2.AsyncClient(timeout=None)  # the whole request has a limit
+        client = await self._connection.here()
         try:
-            response = await self._client.post(url, headers=dict(headers or {}), **body)
+            response = await client.post(url, headers=dict(headers or {}), **body)
         except httpx2.HTTPError as error:
             cause = f"connection failed: {error or type(error).__name__}"
             raise RequestFailedError(cause, passing=True) from None
@@ -263,9 +266,7 @@ class HttpHosted(Hosted):
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self._connection.aclose()
 
 
 def _may_be_of_one(failure: RequestFailedError) -> bool:

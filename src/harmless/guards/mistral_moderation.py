@@ -10,6 +10,7 @@ from typing import Any
 from harmless.core import Exchange, Verdict
 from harmless.errors import MissingExtraError
 from harmless.guards.hosted import Hosted, Limits, Service, detail_of, service, text_of
+from harmless.targets.connection import Connection
 from harmless.targets.patience import RequestFailedError, http_failure
 
 PER_CALL = 16
@@ -26,8 +27,9 @@ class MistralModeration(Hosted):
         except ImportError as error:
             raise MissingExtraError("Guard 'mistral_moderation'", "hosted") from error
         self._model = model
-        self._client = sdk.Mistral(
-            api_key=key, server_url=server_url, timeout_ms=int(limits.timeout_s * 1000), retry_config=None
+        timeout_ms = int(limits.timeout_s * 1000)
+        self._connection = Connection(
+            lambda: sdk.Mistral(api_key=key, server_url=server_url, timeout_ms=timeout_ms, retry_config=None)
         )
 
     async def ask(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
@@ -38,15 +40,14 @@ class MistralModeration(Hosted):
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.__aexit__(None, None, None)
+        await self._connection.aclose()
 
     async def _send(self, chats: list[list[dict[str, str]]]) -> Any:
         import httpx2
 
         try:
-            return await self._client.classifiers.moderate_chat_async(
-                model=self._model, inputs=chats, retries=None
-            )
+            client = await self._connection.here()
+            return await client.classifiers.moderate_chat_async(model=self._model, inputs=chats, retries=None)
         except self._errors.ResponseValidationError as error:
             raise ValueError(f"not of the schema: {error.message}") from None
         except self._errors.MistralError as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 from harmless.core import Exchange, Verdict
 from harmless.guards.hosted import Hosted, Limits, Service, detail_of, service, text_of
+from harmless.targets.connection import Connection
 from harmless.targets.patience import RequestFailedError, http_failure
 
 PER_CALL = 32
@@ -22,8 +23,8 @@ class OpenAIModeration(Hosted):
         import openai
 
         self._sdk, self._model = openai, model
-        self._client = openai.AsyncOpenAI(
-            api_key=key, base_url=base_url, timeout=limits.timeout_s, max_retries=0
+        self._connection = Connection(
+            lambda: openai.AsyncOpenAI(api_key=key, base_url=base_url, timeout=limits.timeout_s, max_retries=0)
         )
 
     async def ask(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
@@ -34,11 +35,12 @@ class OpenAIModeration(Hosted):
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._connection.aclose()
 
     async def _send(self, texts: list[str]) -> Any:
         try:
-            raw = await self._client.moderations.with_raw_response.create(model=self._model, input=texts)
+            client = await self._connection.here()
+            raw = await client.moderations.with_raw_response.create(model=self._model, input=texts)
         except self._sdk.APIStatusError as error:
             detail, code = detail_of(error.body)
             raise http_failure(error.status_code, error.response.headers, self.redact(detail), code) from None

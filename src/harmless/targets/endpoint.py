@@ -20,6 +20,7 @@ import stamina
 
 from harmless.core import Conversation, Reply, ReplyStatus, Sampling, TargetInfo, digest
 from harmless.errors import UsageError
+from harmless.targets.connection import Connection
 from harmless.targets.options import TargetOptions
 from harmless.targets.patience import Backoff, Patience, RequestFailedError, http_failure, redact
 
@@ -54,7 +55,7 @@ class Endpoint(ABC):
 
     Args:
         sdk: the client's module; both clients are made by the same generator and name their errors alike.
-        client: the asynchronous client, with its own retries off.
+        client: makes the asynchronous client, with its own retries off.
         model: name of the model.
         options: ``concurrency`` and ``timeout_s`` are used.
         patience: how long one reply is tried for.
@@ -68,18 +69,19 @@ class Endpoint(ABC):
     def __init__(
         self,
         sdk: ModuleType,
-        client: Any,
+        client: Callable[[], Any],
         model: str,
         options: TargetOptions,
         patience: Patience | None = None,
     ) -> None:
-        self._sdk, self._client, self._model = sdk, client, model
+        self._sdk, self._connection, self._model = sdk, Connection(client), model
+        self._address = str(self._connection.client.base_url)
         self._timeout_s, self._patience = options.timeout_s, patience or Patience()
         self._refused: set[str] = set()
         concurrency = options.concurrency or CONCURRENCY
         self._info = TargetInfo(
             name=f"{sdk.__name__}:{model}",
-            revision=digest(str(client.base_url), model),
+            revision=digest(self._address, model),
             concurrency=concurrency,
         )
         self._free = anyio.Semaphore(concurrency, fast_acquire=True)
@@ -92,7 +94,7 @@ class Endpoint(ABC):
     @property
     def leaves_machine(self) -> bool:
         """Whether what is asked is sent to another machine."""
-        return urlsplit(str(self._client.base_url)).hostname not in ("localhost", "127.0.0.1", "::1")
+        return urlsplit(self._address).hostname not in ("localhost", "127.0.0.1", "::1")
 
     async def reply(self, conversations: Sequence[Conversation], sampling: Sampling) -> list[Reply]:
         """Return one reply a conversation, in order; a failure is a reply with its cause."""
@@ -118,7 +120,7 @@ class Endpoint(ABC):
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._connection.aclose()
 
     @abstractmethod
     def request(self, conversation: Conversation, sampling: Sampling) -> dict[str, Any]:
@@ -176,7 +178,7 @@ class Endpoint(ABC):
                     f"timeout: no reply within {self._timeout_s:g} s", passing=True
                 ) from None
             except self._sdk.APIConnectionError as error:
-                raise RequestFailedError(self._connection(error), passing=True) from None
+                raise RequestFailedError(self._unreached(error), passing=True) from None
             except Exception as error:  # whatever a client raises, it is of this conversation only
                 raise RequestFailedError(self._redact(f"{type(error).__name__}: {error}")) from None
             return self._read(call, response)
@@ -189,7 +191,8 @@ class Endpoint(ABC):
         """
         import httpx2
 
-        return await self._client.post(path, cast_to=httpx2.Response, body=request)
+        client = await self._connection.here()
+        return await client.post(path, cast_to=httpx2.Response, body=request)
 
     def _read(self, call: Call, response: Any) -> Reply:
         """Return the reply in a successful response, or raise RequestFailedError with status MALFORMED."""
@@ -235,12 +238,12 @@ class Endpoint(ABC):
         _log.warning("%s does not take %s; it is asked without.", self._info.name, named[0])
         return True
 
-    def _connection(self, error: Exception) -> str:
+    def _unreached(self, error: Exception) -> str:
         cause = error.__cause__ or error
         return self._redact(f"connection failed: {cause or type(cause).__name__}")
 
     def _redact(self, text: str) -> str:
-        key = self._client.api_key
+        key = self._connection.client.api_key
         return redact(text, None if key == NO_KEY else key)
 
 
