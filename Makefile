@@ -18,11 +18,14 @@ help: ## show this list
 demo: $(VENV)/.core ## check the bundled model, guard it, check again, write harmless-report/
 	@$(BIN)/harmless make embedded --out harmless-report
 
+# A process for each core, with one thread each: two threads in each of two processes get in each other's way.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
 # Without torch the tests that need it are skipped, and what they would cover counts as missed.
 COVERAGE := $(if $(wildcard $(VENV)/.hf),90,70)
 
 test: $(VENV)/.dev ## run the whole test suite with branch coverage; after `make torch`, with torch
-	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE)
+	@$(PYTEST) --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
 torch: $(VENV)/.hf ## install torch and what trains and explains models (a large download)
 
@@ -31,7 +34,7 @@ test-integrations: $(OTHERS)/most/.made $(OTHERS)/llm-guard/.made ## run our gua
 	  $$each -m pytest -m integration -W default -rs tests/integrations || status=1; done; exit $$status
 
 test-hf: torch ## run the tests that need torch
-	@$(BIN)/python -m pytest -m hf
+	@$(PYTEST) -m hf
 
 lint: $(VENV)/.dev ## ruff, mypy and the direction of imports
 	@$(BIN)/ruff check
