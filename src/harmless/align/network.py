@@ -28,12 +28,21 @@ def log_probabilities(local: LocalModel, batch: Pack, states: Any = None) -> Any
 
     ``states`` are what goes into the first layer in the place of the tokens' embeddings, (1, n, width).
     """
+    found = distributions(local, before_replies(local, batch, states))
+    return found.gather(1, batch.targets[:, None])[:, 0]
+
+
+def before_replies(local: LocalModel, batch: Pack, states: Any = None) -> Any:
+    """Return the last hidden states from which the reply tokens of a pack are predicted, (m, width)."""
+    inputs = {"input_ids": batch.tokens} if states is None else {"inputs_embeds": states}
+    return hidden_states(local, inputs, batch.positions, batch.mask)[batch.places]
+
+
+def distributions(local: LocalModel, hidden: Any) -> Any:
+    """Return the log-probabilities of all next tokens that hidden states give, float32, (m, vocabulary)."""
     import torch
 
-    inputs = {"input_ids": batch.tokens} if states is None else {"inputs_embeds": states}
-    hidden = hidden_states(local, inputs, batch.positions, batch.mask)[batch.places]
-    logits = bare(local.model).get_output_embeddings()(hidden).float()
-    return torch.log_softmax(logits, dim=-1).gather(1, batch.targets[:, None])[:, 0]
+    return torch.log_softmax(bare(local.model).get_output_embeddings()(hidden).float(), dim=-1)
 
 
 def summed(values: Any, batch: Pack) -> Any:

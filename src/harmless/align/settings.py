@@ -35,6 +35,8 @@ class Tuning(Model):
         gamma: margin that SimPO wants.
         smoothing: share of preferences that may be the wrong way round (DPO).
         nll: weight of the good reply's likelihood beside a preference.
+        plain: weight of the divergence from the model before on texts that it writes when it is asked nothing
+            (:mod:`harmless.align.plain`); for adapters only, because it takes them off to see the model before.
         decision: preferences look at so many tokens of both replies, counted from where they part, because
             what comes after follows from these; None looks at whole replies.
         opening: every other good reply is learned up to so many tokens only, since what comes after needs
@@ -59,6 +61,7 @@ class Tuning(Model):
     gamma: float = 0.5
     smoothing: float = Field(0.0, ge=0, lt=0.5)
     nll: float = Field(0.2, ge=0)
+    plain: float = Field(1.0, ge=0)
     decision: int | None = Field(None, ge=1)
     opening: int | None = Field(None, ge=1)
     tolerated: float = Field(0.15, ge=0, le=1)

@@ -23,6 +23,7 @@ from harmless.align.frontier import Frontier, Leaning, leaning, measure
 from harmless.align.lora import first_trained, parameters
 from harmless.align.objective import objective
 from harmless.align.packing import Pack, Tree, bins, pack, shared
+from harmless.align.plain import Plain
 from harmless.align.settings import Tuning
 from harmless.align.upper import Upper
 from harmless.errors import HarmlessError
@@ -156,6 +157,7 @@ class _Loop:
         self.upper = _upper(training, training.data)
         self.held = _upper(training, training.held) if training.held else None
         self.before = _before(training, self.upper)
+        self.plain = _plain(training)
         self.local.model.train()
         self.peak = self.tuning.peak(self.local.model.config.hidden_size)
         self.optimiser = optimiser_of(self.local, self.peak)
@@ -171,7 +173,7 @@ class _Loop:
         """Do one step; what it does depends on its number and the seed only."""
         began, progress = time.monotonic(), self.progress
         batch = self._batch(progress.step)
-        loss, figures = self._backward(batch)
+        loss, figures = self._backward(batch, progress.step)
         check_finite(loss, progress.step, self.training.folder)
         descend(self.local, self.optimiser, self.peak * schedule(progress, self.tuning.warm_up))
         progress.step += 1
@@ -210,7 +212,7 @@ class _Loop:
         times = []
         for _ in range(2):
             at = time.monotonic()
-            self._backward(self._batch(step))
+            self._backward(self._batch(step), step)
             times.append(time.monotonic() - at)
         self.optimiser.zero_grad(set_to_none=True)
         return times[0], times[1]
@@ -233,7 +235,7 @@ class _Loop:
             parts.append(_Part(batch, states, known, len(these) / size))
         return parts
 
-    def _backward(self, batch: list[_Part]) -> tuple[float, dict[str, float]]:
+    def _backward(self, batch: list[_Part], step: int) -> tuple[float, dict[str, float]]:
         """Add up the gradients of a step; return its loss and what is shown beside."""
         total, shown = 0.0, dict[str, float]()
         try:
@@ -249,6 +251,10 @@ class _Loop:
                 total += float(loss.detach()) * part.share
                 for name, value in figures.items():
                     shown[name] = shown.get(name, 0.0) + value * part.share
+            if self.plain:
+                moved = self.plain.divergence(step)
+                (self.tuning.plain * moved).backward()
+                shown["moved"] = float(moved.detach())
         except RuntimeError as error:
             if "memory" not in str(error):
                 raise
@@ -274,6 +280,15 @@ def _before(training: Training, upper: Upper | None) -> Before | None:
         return None
     path = training.folder / f"reference-{training.key[:16]}.npy"
     return Before(training.local, training.data.trees, training.tuning, upper, path)
+
+
+def _plain(training: Training) -> Plain | None:
+    """Return what holds plain text, where it is held."""
+    tuning, local = training.tuning, training.local
+    if not tuning.plain or tuning.weights == "full":
+        return None
+    first = first_trained(local, tuning) if local.device.startswith("cpu") else 0
+    return Plain(local, first, training.folder / f"plain-{training.key[:16]}.json", tuning.seed)
 
 
 def _order(count: int, epoch: int, seed: int) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from harmless.align.network import deciding, hidden_states, log_probabilities, room
+from harmless.align.network import before_replies, deciding, hidden_states, log_probabilities, room
 from harmless.align.packing import Pack, Tree, bins, pack, shared
 from harmless.errors import UsageError
 from harmless.internals.hidden import watching
@@ -53,6 +53,11 @@ class Upper:
         """Return what :func:`harmless.align.network.log_probabilities` does, by the upper layers alone."""
         with _only(self._local, slice(self._first, None)):
             return log_probabilities(self._local, batch, states)
+
+    def before_replies(self, batch: Pack, states: Any) -> Any:
+        """Return what :func:`harmless.align.network.before_replies` does, by the upper layers alone."""
+        with _only(self._local, slice(self._first, None)):
+            return before_replies(self._local, batch, states)
 
     def _fill(self, group: Sequence[int]) -> None:
         import torch
