@@ -37,6 +37,7 @@ class Draft:
     good: str | None = None
     bad: str | None = None
     cut: bool = False
+    own: bool = False
     hazard: str | None = None
     pair: str | None = None
     source: str = ""

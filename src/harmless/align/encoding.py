@@ -14,8 +14,9 @@ from harmless.errors import UsageError
 from harmless.internals.chat import encode
 from harmless.internals.model import LocalModel
 
-#: One of so many good replies is learned whole where the others are learned up to their opening.
-WHOLE = 2
+#: One of so many good replies is learned whole where the others are learned up to their opening, or, of own
+#: replies that are held, as far as they decide.
+WHOLE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +71,17 @@ def _tree(local: LocalModel, example: Example, tuning: Tuning, *, whole: bool) -
         return "the chat template refuses the conversation"
     if len(good[0]) > tuning.longest:
         return f"the prompt has more than {tuning.longest} tokens"
+    own = example.own and tuning.holds
     if bad is None:
-        return Tree(good[0], (good[1] if whole else good[1][: tuning.opening],))
+        return Tree(good[0], (good[1] if whole else good[1][: tuning.opening],), own=own)
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(good[1], bad, strict=False)))
     if same == len(bad):
         return "the bad reply begins as the good one does"
     decided = None if tuning.decision is None else same + tuning.decision
     opening = None if whole or tuning.opening is None else max(tuning.opening, decided or 0)
+    end = decided if own and not whole else opening
     side = 1 if example.expect is Expect.REFUSE else -1
-    return Tree(good[0], (good[1][:opening], bad[:decided]), decided, side)
+    return Tree(good[0], (good[1][:end], bad[:decided]), decided, side, own)
 
 
 def _parts(local: LocalModel, example: Example, reply: str) -> tuple[Tokens, Tokens]:

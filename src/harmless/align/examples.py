@@ -2,7 +2,7 @@
 
 In a file an example is one JSON object a line: ``prompt`` (text) or ``messages`` (turns that end with the
 user's), ``good``, optionally ``bad``, and ``expect`` (``refuse`` or ``answer``), ``hazard``, ``pair``,
-``source``, ``licence`` and ``cut``.
+``source``, ``licence``, ``cut`` and ``own``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from harmless.errors import BadFileError, UnknownNameError, UsageError
 
 _TURNS = ("prompt", "messages")
 _NEXT_STEP = (
-    "An example has prompt (or messages), good, expect, and perhaps bad, hazard, pair, source, licence, cut."
+    "An example has prompt (or messages), good, expect, and perhaps bad, hazard, pair, source, licence, cut,"
+    " own."
 )
 
 
@@ -32,7 +33,8 @@ class Example(Model):
 
     ``expect`` is what the good reply does, refuse or answer; ``hazard`` a taxonomy key, or None; ``pair`` names
     the contrast pair that the prompt is one side of. Neither reply holds the end of turn: the trainer adds it,
-    but not behind a good reply that is ``cut``: one that a token limit ended in the middle.
+    but not behind a good reply that is ``cut``: one that a token limit ended in the middle. ``own``: the good
+    reply is what the model says already.
     """
 
     conversation: Conversation
@@ -44,6 +46,7 @@ class Example(Model):
     source: str = ""
     licence: str = ""
     cut: bool = False
+    own: bool = False
 
     @property
     def text(self) -> str:
@@ -53,7 +56,7 @@ class Example(Model):
     @property
     def key(self) -> str:
         """Digest of what is asked, and of both replies."""
-        return digest(self.conversation, self.good, self.bad, self.cut)
+        return digest(self.conversation, self.good, self.bad, self.cut, self.own)
 
     @field_validator("conversation")
     @classmethod

@@ -254,7 +254,7 @@ def _example(draft: Draft, said: Reply | None, what: Gathering) -> Example:
 def _answered(draft: Draft, said: Reply | None) -> Draft:
     if draft.good is not None or said is None:
         return draft
-    return replace(draft, good=said.text.strip(), cut=said.status is ReplyStatus.TRUNCATED)
+    return replace(draft, good=said.text.strip(), cut=said.status is ReplyStatus.TRUNCATED, own=True)
 
 
 async def _refused(asked: Sequence[tuple[Draft, str]]) -> list[bool | None]:

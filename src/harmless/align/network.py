@@ -45,6 +45,26 @@ def distributions(local: LocalModel, hidden: Any) -> Any:
     return torch.log_softmax(bare(local.model).get_output_embeddings()(hidden).float(), dim=-1)
 
 
+def own_tokens(batch: Pack) -> Any:
+    """Return which reply tokens of a pack are of first replies that are the model's own, bool (m,)."""
+    each = len(batch.counts) // len(batch.own)
+    return batch.own[batch.replies // each] & (batch.replies % each == 0)
+
+
+def divergence(local: LocalModel, before: Any, now: Any) -> Any:
+    """Return how far the model has moved at each token (Kullback-Leibler, nats), (m,).
+
+    Args:
+        local: the model.
+        before: last hidden states of the model before, (m, width).
+        now: what :func:`distributions` gives now.
+    """
+    import torch
+
+    was = distributions(local, before)
+    return torch.nn.functional.kl_div(now, was, log_target=True, reduction="none").sum(-1)
+
+
 def summed(values: Any, batch: Pack) -> Any:
     """Return the sum of token values in each reply."""
     return values.new_zeros(len(batch.counts)).index_add(0, batch.replies, values)

@@ -18,6 +18,8 @@ def objective(
 ) -> tuple[Any, dict[str, float]]:
     """Return the loss of a batch, a scalar, and the figures that are shown beside it.
 
+    Replies that are the model's own are not imitated: they are held otherwise, see :class:`Tuning`.
+
     Args:
         values: log-probability of each reply token under the policy.
         batch: every tree has the same number of replies.
@@ -27,30 +29,30 @@ def objective(
             in nats: the margin of each example is moved by it.
     """
     each = {"sft": 1, "kto": 3}.get(tuning.loss, 2)
-    means = (summed(values, batch) / batch.counts).view(-1, each)
+    likely = (summed(values, batch) / batch.counts).view(-1, each)[:, GOOD] * ~batch.own
     if tuning.loss == "sft":
-        return -means[:, GOOD].mean(), {}
+        return -likely.mean(), {}
     sums = deciding(values, batch).view(-1, each)
     moved = line * batch.sides
     if tuning.loss in ("orpo", "simpo"):
-        return _without_reference(sums / batch.decided.view(-1, each), means, moved, tuning)
+        return _without_reference(sums / batch.decided.view(-1, each), likely, moved, tuning)
     pairs = losses.Pairs(sums[:, GOOD] + moved, sums[:, BAD], reference[:, GOOD], reference[:, BAD])
     loss = (
         losses.dpo(pairs, tuning.beta, tuning.smoothing)
         if tuning.loss == "dpo"
         else _kto(sums, reference, tuning)
     )
-    total = loss.mean() - tuning.nll * means[:, GOOD].mean()
+    total = loss.mean() - tuning.nll * likely.mean()
     return total, _shown(pairs.margin, tuning.beta)
 
 
-def _without_reference(short: Any, means: Any, moved: Any, tuning: Tuning) -> tuple[Any, dict[str, float]]:
+def _without_reference(short: Any, likely: Any, moved: Any, tuning: Tuning) -> tuple[Any, dict[str, float]]:
     good, bad = short[:, GOOD], short[:, BAD]
     if tuning.loss == "orpo":
         loss = losses.orpo(good, bad, tuning.beta)
     else:
         loss = losses.simpo(good + moved, bad, tuning.beta, tuning.gamma)
-        loss = loss - tuning.nll * means[:, GOOD]
+        loss = loss - tuning.nll * likely
     return loss.mean(), _shown(good - bad, tuning.beta)
 
 

@@ -22,12 +22,14 @@ class Tree:
 
     ``decided``: in so many tokens of each reply it is decided which one it is; None where all of them count.
     ``side``: 1 where the first reply refuses and the second one answers, -1 where it is the other way round.
+    ``own``: the first reply is what the model says already, and is to stay as likely as it is.
     """
 
     prompt: Tokens
     replies: tuple[Tokens, ...]
     decided: int | None = None
     side: int = 0
+    own: bool = False
 
     @property
     def size(self) -> int:
@@ -49,6 +51,7 @@ class Pack:
         counts: tokens of each reply.
         decided: tokens of each reply in which it is decided which one it is.
         sides: that of each tree.
+        own: of each tree, bool.
     """
 
     tokens: Any
@@ -60,6 +63,7 @@ class Pack:
     counts: Any
     decided: Any
     sides: Any
+    own: Any
 
     def to(self, device: str) -> Pack:
         """Return the pack on a device."""
@@ -138,6 +142,7 @@ def pack(trees: Sequence[Tree], common: int | None = None) -> Pack:
         torch.tensor(counts),
         torch.tensor(decided),
         torch.tensor([tree.side for tree in trees]),
+        torch.tensor([tree.own for tree in trees]),
     )
 
 

@@ -35,8 +35,10 @@ class Tuning(Model):
         gamma: margin that SimPO wants.
         smoothing: share of preferences that may be the wrong way round (DPO).
         nll: weight of the good reply's likelihood beside a preference.
-        plain: weight of the divergence from the model before on texts that it writes when it is asked nothing
-            (:mod:`harmless.align.plain`); for adapters only, because it takes them off to see the model before.
+        hold: weight of the divergence from the model before, on its own replies to what it is to answer as it
+            does, and on texts that it writes when it is asked nothing (:mod:`harmless.align.plain`). It needs
+            adapters, which are taken off to see the model before: otherwise, and with 0, own replies are
+            imitated.
         decision: preferences look at so many tokens of both replies, counted from where they part, because
             what comes after follows from these; None looks at whole replies.
         opening: every other good reply is learned up to so many tokens only, since what comes after needs
@@ -61,7 +63,7 @@ class Tuning(Model):
     gamma: float = 0.5
     smoothing: float = Field(0.0, ge=0, lt=0.5)
     nll: float = Field(0.2, ge=0)
-    plain: float = Field(1.0, ge=0)
+    hold: float = Field(1.0, ge=0)
     decision: int | None = Field(None, ge=1)
     opening: int | None = Field(None, ge=1)
     tolerated: float = Field(0.15, ge=0, le=1)
@@ -71,9 +73,9 @@ class Tuning(Model):
     def peak(self, width: int) -> float:
         """Return the learning rate for a model whose hidden states are so wide.
 
-        2e-5 for all weights; for adapters 2e-4 (Dettmers et al. 2023), and 1e-3 where the model is small.
+        2e-5 for all weights; for adapters 2e-4 (Dettmers et al. 2023), and 5e-4 where the model is small.
         """
-        usual = 2e-5 if self.weights == "full" else 2e-4 if width >= SMALL else 1e-3
+        usual = 2e-5 if self.weights == "full" else 2e-4 if width >= SMALL else 5e-4
         return self.rate or usual
 
     @property
@@ -85,6 +87,11 @@ class Tuning(Model):
     def reference(self) -> bool:
         """Whether the loss compares with the model before training."""
         return self.loss in ("dpo", "kto")
+
+    @property
+    def holds(self) -> bool:
+        """Whether what the model says already is held by its divergence."""
+        return self.hold > 0 and self.weights != "full"
 
     def key(self, data: str, base: str) -> str:
         """Return the digest of a training: these settings, the data and the base; resuming needs the same."""

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,14 @@ from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 
 from harmless.align import checkpoint, network
-from harmless.align.before import Before
+from harmless.align.before import Before, States
 from harmless.align.checkpoint import Progress
 from harmless.align.encoding import Encoded
 from harmless.align.examples import Example
 from harmless.align.frontier import Frontier, Leaning, leaning, measure
 from harmless.align.lora import first_trained, parameters
 from harmless.align.objective import objective
-from harmless.align.packing import Pack, Tree, bins, pack, shared
+from harmless.align.packing import Pack, bins, shared
 from harmless.align.plain import Plain
 from harmless.align.settings import Tuning
 from harmless.align.upper import Upper
@@ -142,6 +141,7 @@ class Training:
 class _Part:
     """A share of a step's examples as one pack, what goes into the upper layers, and the reference's sums."""
 
+    trees: list[int]
     pack: Pack
     states: Any
     reference: Any
@@ -157,6 +157,7 @@ class _Loop:
         self.upper = _upper(training, training.data)
         self.held = _upper(training, training.held) if training.held else None
         self.before = _before(training, self.upper)
+        self.states = States(self.local, training.data.trees, self.upper)
         self.plain = _plain(training)
         self.local.model.train()
         self.peak = self.tuning.peak(self.local.model.config.hidden_size)
@@ -231,8 +232,8 @@ class _Loop:
         for group in bins([trees[i].size - common for i in chosen], network.room(self.local)):
             these = [chosen[i] for i in group]
             known = torch.tensor(self.before.of(these), device=device) if self.before else None
-            batch, states = self.upper.packed(these) if self.upper else (_pack(trees, these, device), None)
-            parts.append(_Part(batch, states, known, len(these) / size))
+            batch, states = self.states.packed(these)
+            parts.append(_Part(these, batch, states, known, len(these) / size))
         return parts
 
     def _backward(self, batch: list[_Part], step: int) -> tuple[float, dict[str, float]]:
@@ -240,26 +241,31 @@ class _Loop:
         total, shown = 0.0, dict[str, float]()
         try:
             for part in batch:
-                ask = (
-                    self.upper.log_probabilities
-                    if self.upper
-                    else partial(network.log_probabilities, self.local)
-                )
-                values = ask(part.pack, part.states)
+                logs = network.distributions(self.local, self.states.now(part.pack, part.states))
+                values = logs.gather(1, part.pack.targets[:, None])[:, 0]
                 loss, figures = objective(values, part.pack, part.reference, self.tuning, self.progress.line)
+                loss = loss + self._moved(part, logs)
                 (loss * part.share).backward()
                 total += float(loss.detach()) * part.share
                 for name, value in figures.items():
                     shown[name] = shown.get(name, 0.0) + value * part.share
             if self.plain:
                 moved = self.plain.divergence(step)
-                (self.tuning.plain * moved).backward()
+                (self.tuning.hold * moved).backward()
                 shown["moved"] = float(moved.detach())
         except RuntimeError as error:
             if "memory" not in str(error):
                 raise
             raise TrainingFailedError(f"The memory is too small: {first_line(error)}.", _ADVICE) from error
         return total, shown
+
+    def _moved(self, part: _Part, logs: Any) -> Any:
+        """Return the loss of how far own replies have moved: the mean over trees of that a token."""
+        tokens = network.own_tokens(part.pack)
+        if not tokens.any():
+            return 0.0
+        moved = network.divergence(self.local, self.states.of(part.trees), logs[tokens])
+        return self.tuning.hold * (moved / part.pack.counts[part.pack.replies[tokens]]).sum() / len(part.trees)
 
 
 def _upper(training: Training, asked: Encoded) -> Upper | None:
@@ -268,10 +274,6 @@ def _upper(training: Training, asked: Encoded) -> Upper | None:
     if not first or not training.local.device.startswith("cpu"):
         return None
     return Upper(training.local, asked.trees, first)
-
-
-def _pack(trees: Sequence[Tree], chosen: Sequence[int], device: str) -> Pack:
-    return pack([trees[i] for i in chosen]).to(device)
 
 
 def _before(training: Training, upper: Upper | None) -> Before | None:
@@ -285,10 +287,10 @@ def _before(training: Training, upper: Upper | None) -> Before | None:
 def _plain(training: Training) -> Plain | None:
     """Return what holds plain text, where it is held."""
     tuning, local = training.tuning, training.local
-    if not tuning.plain or tuning.weights == "full":
+    if not tuning.holds:
         return None
     first = first_trained(local, tuning) if local.device.startswith("cpu") else 0
-    return Plain(local, first, training.folder / f"plain-{training.key[:16]}.json", tuning.seed)
+    return Plain(local, first, tuning.seed)
 
 
 def _order(count: int, epoch: int, seed: int) -> NDArray[np.int64]:

@@ -62,8 +62,9 @@ class Training:
     """By how much the good reply is to be preferred (simpo), in units of beta's margin."""
     nll: float | None = None
     """Weight of the good reply's likelihood beside a preference."""
-    plain: float | None = None
-    """Weight of how far plain text moves from the model before, default 1; 0 does not look."""
+    hold: float | None = None
+    """Weight of how far the model moves on its own replies and on plain text, default 1; with 0 it imitates
+    its own replies, and plain text is not looked at."""
     smoothing: float | None = None
     """Share of preferences that may be the wrong way round (dpo)."""
     opening: int | None = None

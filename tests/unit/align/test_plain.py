@@ -16,9 +16,10 @@ pytest.importorskip("peft", reason="needs peft (extra align)")
 
 from harmless.align.encoding import encoded  # noqa: E402
 from harmless.align.lora import parameters, trainable  # noqa: E402
-from harmless.align.plain import LENGTH, Plain, written  # noqa: E402
+from harmless.align.plain import COUNT, LENGTH, STEP, TOGETHER, Plain, written  # noqa: E402
 from harmless.align.settings import Tuning  # noqa: E402
 from harmless.align.trainer import Report, Training  # noqa: E402
+from harmless.align.upper import reference  # noqa: E402
 from harmless.internals.model import LocalModel, load  # noqa: E402
 from tests.tiny import saved  # noqa: E402
 
@@ -57,36 +58,54 @@ def test_divergence_is_none_before_training_and_that_of_all_next_tokens_then(
 ) -> None:
     tuning = TUNING.model_copy(update={"frozen": frozen})
     local = trainable(opened(tmp_path), tuning)
-    plain = Plain(local, 1 if frozen else 0, tmp_path / "plain.json", 0)
+    plain = Plain(local, 1 if frozen else 0, 0)
     assert float(plain.divergence(0).detach()) == pytest.approx(0, abs=1e-6)
     stir(local)
     found = plain.divergence(0)
-    texts = torch.tensor(written(opened(tmp_path), 0)[:2])
+    texts = torch.tensor(written(opened(tmp_path), 0, TOGETHER, LENGTH)[:STEP])
     with torch.no_grad():
         now = torch.log_softmax(local.model(texts).logits[:, :-1].float(), -1)
         with local.model.disable_adapter():
             before = torch.log_softmax(local.model(texts).logits[:, :-1].float(), -1)
-    expected = (before.exp() * (before - now)).sum() / (2 * (LENGTH - 1))
+    expected = (before.exp() * (before - now)).sum() / (STEP * (LENGTH - 1))
     assert float(expected) > 0.001
     assert float(found.detach()) == pytest.approx(float(expected), rel=1e-3)
     found.backward()
     assert any(each.grad is not None and each.grad.abs().max() > 0 for each in parameters(local).values())
 
 
-def test_a_training_that_goes_on_reads_the_texts_of_the_model_before(tmp_path: Path) -> None:
+def test_the_texts_are_those_of_the_model_before_whenever_they_are_written(tmp_path: Path) -> None:
     local = trainable(opened(tmp_path), TUNING)
-    path = tmp_path / "plain.json"
-    Plain(local, 0, path, 0)
-    kept = path.read_bytes()
+    plain = Plain(local, 0, 0)
+    plain.divergence(0)
     stir(local)
-    again = Plain(local, 0, path, 0)
-    assert path.read_bytes() == kept
-    assert float(again.divergence(0).detach()) > 0.001
+    later = Plain(local, 0, 0)  # as in a training that goes on
+    assert float(later.divergence(0).detach()) == pytest.approx(float(plain.divergence(0).detach()), rel=1e-5)
+    assert float(later.divergence(COUNT).detach()) == pytest.approx(float(later.divergence(0).detach()))
+    assert float(later.divergence(TOGETHER).detach()) > 0.001
+
+
+def test_own_replies_are_held_and_not_imitated(tmp_path: Path) -> None:
+    """Imitating makes the reply likelier than it was; holding leaves it where it is."""
+    own = Example(conversation=user("b"), good="Yes", bad="No", expect=Expect.ANSWER, own=True)
+
+    def likelier(hold: float) -> float:
+        tuning = TUNING.model_copy(update={"hold": hold, "rate": 3e-3})
+        local = trainable(opened(tmp_path), tuning)
+        data = encoded(local, [*EXAMPLES, own], tuning)
+        ((before,),) = reference(local, data.trees[1:])
+        anyio.run(Training(local, data, [], tuning, tmp_path / f"own-{hold}", "key").run)
+        ((after,),) = reference(local, data.trees[1:])
+        return after - before
+
+    imitated, held = likelier(0.0), likelier(10.0)
+    assert imitated > 1
+    assert abs(held) < imitated / 4
 
 
 def test_training_moves_plain_text_less_where_it_is_held(tmp_path: Path) -> None:
     def moved(weight: float) -> tuple[float, list[Report]]:
-        tuning = TUNING.model_copy(update={"plain": weight})
+        tuning = TUNING.model_copy(update={"hold": weight})
         local = trainable(opened(tmp_path), tuning)
         data = encoded(local, EXAMPLES, tuning)
         seen: list[Report] = []
@@ -97,7 +116,7 @@ def test_training_moves_plain_text_less_where_it_is_held(tmp_path: Path) -> None
 
         folder = tmp_path / f"training-{weight}"
         anyio.run(Training(local, data, [], tuning, folder, "key").run, observe)
-        plain = Plain(local, 0, next(tmp_path.glob("training-*/plain-*.json")), 0)
+        plain = Plain(local, 0, 0)
         with torch.no_grad():
             return float(sum(plain.divergence(step) for step in range(5))), seen
 

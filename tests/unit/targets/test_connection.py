@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anyio
+import anyio.lowlevel
 
 from harmless.targets.connection import Connection
 
@@ -14,7 +15,7 @@ class Client:
         self.closed = 0
 
     async def __aexit__(self, *_: object) -> None:
-        await anyio.sleep(0)  # as a real one, it needs a loop that runs
+        await anyio.lowlevel.checkpoint()  # as a real one, it needs a loop that runs
         self.closed += 1
 
 
