@@ -151,7 +151,7 @@ def test_too_little_memory_is_said_with_advice(
     def full(*_: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
 
-    monkeypatch.setattr(network, "log_probabilities", full)
+    monkeypatch.setattr(network, "distributions", full)
     with pytest.raises(TrainingFailedError, match="memory is too small") as error:
         trained(training(folder, tmp_path))
     assert "--batch" in error.value.next_step
