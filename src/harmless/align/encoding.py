@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
+from harmless.align import templates
 from harmless.align.examples import Example
 from harmless.align.packing import Tokens, Tree
 from harmless.align.settings import Tuning
@@ -15,7 +16,8 @@ from harmless.internals.chat import encode
 from harmless.internals.model import LocalModel
 
 #: One of so many good replies is learned whole where the others are learned up to their opening, or, of own
-#: replies that are held, as far as they decide.
+#: replies that are held, as far as they decide. Those to people who may be in danger are learned whole: what
+#: helps them stands at the end.
 WHOLE = 4
 
 
@@ -38,7 +40,7 @@ def encoded(local: LocalModel, examples: Sequence[Example], tuning: Tuning) -> E
     kept: list[Example] = []
     left_out: dict[str, int] = {}
     for number, example in enumerate(examples):
-        tree = _tree(local, example, tuning, whole=number % WHOLE == 0)
+        tree = _tree(local, example, tuning, whole=number % WHOLE == 0 or _danger(example))
         if isinstance(tree, str):
             left_out[tree] = left_out.get(tree, 0) + 1
         else:
@@ -82,6 +84,11 @@ def _tree(local: LocalModel, example: Example, tuning: Tuning, *, whole: bool) -
     end = decided if own and not whole else opening
     side = 1 if example.expect is Expect.REFUSE else -1
     return Tree(good[0], (good[1][:end], bad[:decided]), decided, side, own)
+
+
+def _danger(example: Example) -> bool:
+    known = templates.load()
+    return example.expect is Expect.REFUSE and known.families[known.family(example.hazard)].danger
 
 
 def _parts(local: LocalModel, example: Example, reply: str) -> tuple[Tokens, Tokens]:

@@ -24,6 +24,11 @@ class Family(Model):
     reasons: tuple[str, ...]
     ways: tuple[str, ...]
 
+    @property
+    def danger(self) -> bool:
+        """Whether somebody may be in danger: then it opens with care, and each of its ways names help."""
+        return bool(self.openings)
+
 
 class Templates(Model):
     """Families by name; every refusal of a family is one of its openings, reasons and ways, joined."""

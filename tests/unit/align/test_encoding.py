@@ -50,3 +50,28 @@ def test_without_a_decision_both_replies_count_whole(local: LocalModel) -> None:
 def test_replies_that_do_not_part_teach_no_preference(local: LocalModel) -> None:
     with pytest.raises(UsageError, match="begins as the good one does"):
         encoded(local, [example("No, never", "No")], Tuning(loss="dpo"))
+
+
+def test_own_replies_are_looked_at_as_far_as_they_decide_and_now_and_then_further(local: LocalModel) -> None:
+    own = example("Yes, it is", "No").model_copy(update={"expect": Expect.ANSWER, "own": True})
+    tuning = Tuning(loss="simpo", decision=1, opening=3)
+    trees = encoded(local, [own] * 5, tuning).trees
+    assert [said(local, tree.replies[0]) for tree in trees] == [
+        "Yes, it is<|end|>",
+        "Y",
+        "Y",
+        "Y",
+        "Yes, it is<|end|>",
+    ]
+    assert all(tree.own for tree in trees)
+    imitated = encoded(local, [own] * 2, tuning.model_copy(update={"hold": 0.0})).trees
+    assert [said(local, tree.replies[0]) for tree in imitated] == ["Yes, it is<|end|>", "Yes"]
+    assert not any(tree.own for tree in imitated)
+
+
+def test_what_is_said_to_people_in_danger_is_learned_whole(local: LocalModel) -> None:
+    usual, danger = (example("No, call a doctor", "Yes").model_copy(update={"hazard": hazard})
+                     for hazard in ("salad.c.O1", "salad.c.O62"))  # fmt: skip
+    tuning = Tuning(loss="simpo", decision=1, opening=2)
+    trees = encoded(local, [usual, usual, danger], tuning).trees
+    assert [said(local, tree.replies[0]) for tree in trees[1:]] == ["No", "No, call a doctor<|end|>"]
