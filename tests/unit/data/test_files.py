@@ -98,7 +98,7 @@ def test_gzip_is_read_like_the_plain_file(tmp_path: Path) -> None:
         ("a.jsonl", b'{"a": "\xff"}', r"a\.jsonl:1: Byte 0xff is not UTF-8"),
         ("a.csv", b"a,b\n1\n", r"a\.csv:2: Expected 2 columns"),
         ("a.csv", b"a,b\n1,2,3\n", r"a\.csv:2: Expected 2 columns"),
-        ("a.jsonl.gz", gzip.compress(b'{"a": "' + bytes(range(65, 91)) * 50 + b'"}', mtime=0)[:30], "truncated"),
+        ("a.jsonl.gz", gzip.compress(b'{"a": "' + bytes(range(65, 91)) * 9 + b'"}', mtime=0)[:30], "truncated"),
         ("a.jsonl.gz", b"no gzip", "cannot be read"),
         ("a.jsonl.gz", gzip.compress(b"{}", mtime=0)[:10] + b"\xff" * 40, "cannot be read"),
         ("a.json", b'[{"a": 1},\n {"a" 2}]', r"a\.json:2:7: Not JSON"),
