@@ -173,7 +173,9 @@ class Endpoint(ABC):
                 if self._learns(error, sent):
                     continue
                 raise self._failure(error.response) from None
-            except (TimeoutError, self._sdk.APITimeoutError):
+            except (TimeoutError, self._sdk.APITimeoutError) as error:
+                if not _timed_out(error):
+                    raise RequestFailedError(self._unreached(error), passing=True) from None
                 raise RequestFailedError(
                     f"timeout: no reply within {self._timeout_s:g} s", passing=True
                 ) from None
@@ -245,6 +247,14 @@ class Endpoint(ABC):
     def _redact(self, text: str) -> str:
         key = self._connection.client.api_key
         return redact(text, None if key == NO_KEY else key)
+
+
+def _timed_out(error: BaseException) -> bool:
+    """Return whether a time-out is one: a failed connection is called so by a client, but has another cause."""
+    root = error
+    while root.__cause__:
+        root = root.__cause__
+    return root is error or isinstance(root, TimeoutError)
 
 
 def key_of(variable: str, options: TargetOptions, *, needed: bool) -> str:
