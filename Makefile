@@ -18,8 +18,9 @@ help: ## show this list
 demo: $(VENV)/.core ## check the bundled model, guard it, check again, write harmless-report/
 	@$(BIN)/harmless make embedded --out harmless-report
 
-# A process for each core, with one thread each: two threads in each of two processes get in each other's way.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+# A process for each core, at most four, because each loads models; with one thread each, or they get in each
+# other's way.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # Without torch the tests that need it are skipped, and what they would cover counts as missed.
 COVERAGE := $(if $(wildcard $(VENV)/.hf),90,70)

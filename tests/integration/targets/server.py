@@ -78,18 +78,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.server.busy(1)
-        try:
-            self._answer()
-        finally:
-            self.server.busy(-1)
-
-    def _answer(self) -> None:
         sent = self.rfile.read(int(self.headers.get("content-length", 0)))
         form = "urlencoded" in self.headers.get("content-type", "")
         body = dict(parse_qsl(sent.decode())) if form else json.loads(sent or b"{}")
         headers = {name.lower(): value for name, value in self.headers.items()}
         answer = self.server.take(Asked(self.path, headers, body, time.monotonic()))
         time.sleep(answer.delay_s)
+        self.server.busy(-1)  # before the client has the answer, and may ask again
         if isinstance(answer, Reset):
             # Lingering for no time makes close() send RST.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
