@@ -67,13 +67,4 @@ def anthropic(argument: str, options: TargetOptions, patience: Patience | None =
     key = key_of("ANTHROPIC_API_KEY", options, needed=base_url is None)
     import anthropic as sdk
 
-    def client() -> Any:
-        return sdk.AsyncAnthropic(
-            api_key=key,
-            base_url=base_url,
-            timeout=options.timeout_s,
-            max_retries=0,
-            http_client=sdk.DefaultAioHttpClient(),  # a call through aiohttp takes half the processor time
-        )
-
-    return AnthropicTarget(sdk, client, argument, options, patience)
+    return AnthropicTarget(sdk, sdk.AsyncAnthropic, key, base_url, argument, options, patience)

@@ -108,16 +108,7 @@ def openai(argument: str, options: TargetOptions, patience: Patience | None = No
     key = key_of("OPENAI_API_KEY", options, needed=base_url is None)
     import openai as sdk
 
-    def client() -> Any:
-        return sdk.AsyncOpenAI(
-            api_key=key,
-            base_url=base_url,
-            timeout=options.timeout_s,
-            max_retries=0,
-            http_client=sdk.DefaultAioHttpClient(),  # a call through aiohttp takes half the processor time
-        )
-
-    return OpenAITarget(sdk, client, argument, options, patience)
+    return OpenAITarget(sdk, sdk.AsyncOpenAI, key, base_url, argument, options, patience)
 
 
 def _sendable(request: dict[str, Any]) -> dict[str, Any]:
