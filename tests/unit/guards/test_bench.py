@@ -20,7 +20,7 @@ from harmless.errors import UnknownNameError, UnreachableError, UsageError
 from harmless.guards import registry
 from harmless.guards.bench import Bench, GuardResult, Log, Rows, Settings, bench, load_rows
 from harmless.guards.bench.asking import NOT_ASKED, SINGLES, Call, ask, effort
-from harmless.guards.bench.caveats import notes
+from harmless.guards.bench.caveats import notes, trained_guards
 from harmless.guards.bench.memory import Peak
 from harmless.guards.bench.model import Counts
 from harmless.stats.detection import NAMES
@@ -401,6 +401,10 @@ def test_training_data_is_told_as_such(tmp_path: Path, monkeypatch: pytest.Monke
         "rows.jsonl.gz is training data of any(rules,embedded): what is measured of it here is optimistic."
     ]
     assert not [note for note in notes([GuardResult(spec="rules")], rows) if "training data" in note]
+
+
+def test_every_guard_with_weights_that_were_trained_on_files_counts_as_trained() -> None:
+    assert trained_guards() == ("embedded", "encoder", "injection", "judge", "profanity", "refusal")
 
 
 def test_the_files_that_the_shipped_guards_were_trained_on_are_known(shared_data: Path) -> None:

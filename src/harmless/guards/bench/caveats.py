@@ -12,13 +12,13 @@ from pathlib import Path
 
 from harmless.guards.bench.model import GuardResult
 from harmless.guards.bench.rows import Rows
-
-_TRAINED = re.compile(r"\b(embedded|encoder|judge|refusal)\b")
+from harmless.guards.registry import names
 
 
 def notes(results: Sequence[GuardResult], rows: Rows) -> Iterator[str]:
     """Yield the caveats of a benchmark: training data, rows not seen, what could not be reached, one label."""
-    trained = [each.spec for each in results if _TRAINED.search(each.spec)]
+    guards = re.compile(rf"\b({'|'.join(trained_guards())})\b")
+    trained = [each.spec for each in results if guards.search(each.spec)]
     if trained and (files := sorted(path.name for path in rows.files if _is_training_data(path))):
         yield (
             f"{' and '.join(files)} {'is' if len(files) == 1 else 'are'} training data of "
@@ -43,6 +43,12 @@ def notes(results: Sequence[GuardResult], rows: Rows) -> Iterator[str]:
         yield f"All rows are {'unsafe' if labels == {True} else 'safe'}: what needs both labels is not known."
 
 
+def trained_guards() -> tuple[str, ...]:
+    """Return the names of our guards that were trained on files: those whose artefacts tell digests, sorted."""
+    # The heads of embedded are kept by the names of what they judge.
+    return tuple(sorted({"embedded"} | ({*names()} & {name for name, told in _told() if told})))
+
+
 def _is_training_data(path: Path) -> bool:
     try:
         content = path.read_bytes()
@@ -54,7 +60,13 @@ def _is_training_data(path: Path) -> bool:
 
 def _digests() -> Iterator[str]:
     """Yield the digests of all files that anything in the package was trained on, as its artefacts tell."""
+    for _, told in _told():
+        yield from told
+
+
+def _told() -> Iterator[tuple[str, list[str]]]:
+    """Yield the name of each artefact and the digests of the files that it was trained on."""
     for file in (resources.files("harmless.guards") / "artefacts").iterdir():
         if file.name.endswith(".json"):
-            told = json.loads(file.read_text(encoding="utf-8")).get("data", {})
-            yield from told.get("digests", {}).values() if isinstance(told, dict) else ()
+            data = json.loads(file.read_text(encoding="utf-8")).get("data", {})
+            yield file.name.removesuffix(".json"), [*data.get("digests", {}).values()]
