@@ -150,10 +150,11 @@ class LMGuard:
         spent = {"latency_s": completion.latency_s, "cost_usd": completion.cost_usd}
         if completion.status not in (ReplyStatus.COMPLETE, ReplyStatus.TRUNCATED):
             return _unread(completion.cause or completion.status, spent)
-        reading = self._format.parser.read(completion.text, side_of(exchange.reply))
+        side = side_of(exchange.reply)
+        reading = self._format.parser.read(completion.text, side)
         if reading.unsafe is None:
             return _unread(reading.cause, spent)
-        likely = self._format.score.of(completion.tokens) if self._format.score else None
+        likely = self._format.score.of(completion.tokens, side) if self._format.score else None
         score = next(s for s in (likely, reading.score, float(reading.unsafe)) if s is not None)
         unsafe = score >= self._format.threshold if self._format.graded else reading.unsafe
         return Verdict(
