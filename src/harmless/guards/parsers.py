@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -166,8 +166,8 @@ class JsonObject(Model):
         """Return what ``text`` says."""
         fence = re.fullmatch(r"\s*```(?:json)?\s*(.*?)\s*```\s*", text, re.DOTALL)
         try:
-            answer = json.loads(fence[1] if fence else text)
-        except ValueError:
+            answer = json.loads(fence[1] if fence else text, object_pairs_hook=_once_each)
+        except (ValueError, RecursionError):
             return _unread(text)
         key = self.prompt if side == "prompt" else self.reply
         value = str(answer.get(key)).strip().lower() if isinstance(answer, dict) else ""
@@ -224,6 +224,13 @@ def _digit(text: str, item: str) -> int | None:
     """Return the digit of the rubric's item; None if it has none, or several that differ."""
     values = set(re.findall(rf"^\s*{item}(?![\d.])", text, re.MULTILINE))
     return int(values.pop()) if len(values) == 1 else None
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; ValueError if it has a key twice, and so perhaps contradicts itself."""
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key stands twice")
+    return dict(pairs)
 
 
 def _unread(text: str) -> Reading:

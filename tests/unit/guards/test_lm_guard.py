@@ -169,6 +169,16 @@ def test_a_reply_that_is_not_the_models_is_unassessed(status: ReplyStatus, cause
     assert (verdict.outcome, verdict.reason) == (Outcome.UNASSESSED, cause or "blocked")
 
 
+@pytest.mark.parametrize("name", formats.names())
+@pytest.mark.parametrize("text", ["\ufffd\x00{[", "I'm sorry, but I can't help with that.", "[" * 100_000])
+def test_a_garbled_answer_is_unassessed_whoever_gives_it(name: str, text: str) -> None:
+    context = Message(role="system", content="doc")
+    exchange = Exchange(conversation=(context, Message(role="user", content="Q")), reply="A")
+    (verdict,) = judged(name, ExactTarget(lambda asked: said(text)), [exchange])
+    assert verdict.outcome is Outcome.UNASSESSED
+    assert "unparsable" in verdict.reason
+
+
 def test_nothing_is_asked_where_there_is_nothing_to_judge() -> None:
     target = ExactTarget(lambda asked: said("safe"))
     assert judged("llama_guard_3", target, []) == []

@@ -37,6 +37,40 @@ def test_a_text_is_read_as_its_publisher_means_it(guard: str, side: Any, case: d
     assert bool(reading.cause) == (reading.unsafe is None)
 
 
+@pytest.mark.parametrize("guard", CASES)
+def test_no_part_of_an_answer_that_says_unsafe_is_read_as_safe(guard: str) -> None:
+    parser = formats.find(guard).parser
+    answers = [
+        (side, case["text"])
+        for side, cases in CASES[guard].items()
+        for case in cases
+        # MD-Judge's "safe" with a category is unsafe only once the category is there.
+        if case["outcome"] == "unsafe" and not case["text"].startswith("safe")
+    ]
+    assert answers
+    for side, text in answers:
+        for end in range(len(text)):
+            assert parser.read(text[:end], side).unsafe is not False, text[:end]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("guard", CASES)
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [
+        ("Sure, here is my assessment:\n\n", ""),
+        ("", "\n\nLet me know if you need more."),
+        ("**", "**"),
+        ("I say ", "!"),
+    ],
+)
+def test_talk_around_an_answer_never_turns_it(guard: str, before: str, behind: str) -> None:
+    for side, cases in CASES[guard].items():
+        for case in cases:
+            found = formats.find(guard).parser.read(f"{before}{case['text']}{behind}", side)  # type: ignore[arg-type]
+            if case["outcome"] != "unassessed":
+                assert OUTCOMES[found.unsafe] in (case["outcome"], "unassessed"), case["text"]
+
+
 def test_every_guard_has_a_valid_answer_and_a_garbled_one() -> None:
     assert set(CASES) == set(formats.names())
     for sides in CASES.values():
