@@ -44,8 +44,7 @@ def inputs() -> Iterator[tuple[str, ModelInput]]:
     """Yield a name and what is given, for each guard, side and kind of input that it has."""
     for name in formats.names():
         format = formats.find(name)
-        criteria = [c for c in format.criteria if c in format.asked or format.criteria[c].input] or [""]
-        for criterion in criteria:
+        for criterion in format.criteria or [""]:
             sees = format.criteria[criterion].sees if criterion else format.sees
             system = TOOLS if criterion == "function_call" else "Ann was first. Then came Bob."
             for side, reply in (("prompt", None), ("reply", "It was <b>Bob</b>.\n")):
