@@ -101,7 +101,14 @@ def test_prompt_and_reply_are_sent() -> None:
     assert "Hi" in str(provider.asked[0][1])
 
 
-@pytest.mark.parametrize("fault", [TimeoutError("slow"), ConnectionError("refused"), RuntimeError("http 429")])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        TimeoutError("slow"),
+        ConnectionError("refused"),
+        *(RuntimeError(f"http {code}") for code in (401, 429, 500)),
+    ],
+)
 def test_a_fault_is_unassessed_with_its_cause(fault: Exception) -> None:
     guard, _ = scripted("llama_guard", fault)
     (verdict,) = judge(guard, Exchange.of("x"))

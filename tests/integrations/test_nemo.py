@@ -103,7 +103,11 @@ def test_what_the_checking_model_says_decides(
 
 @pytest.mark.parametrize(
     "fault",
-    [TimeoutError("too slow"), ConnectionError("refused"), RuntimeError("http 401"), RuntimeError("429")],
+    [
+        TimeoutError("too slow"),
+        ConnectionError("refused"),
+        *(RuntimeError(f"http {code}") for code in (401, 429, 500)),
+    ],
 )
 def test_a_fault_of_the_model_is_unassessed_with_its_cause(fault: Exception, tmp_path: Path) -> None:
     (verdict,) = judge(scripted("No", folder=tmp_path, llm_exception=fault), SIDES[:1])

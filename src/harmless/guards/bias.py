@@ -29,7 +29,7 @@ from harmless.core import (
     digest,
 )
 from harmless.guards import registry
-from harmless.guards.asked import arguments, resampled, spent
+from harmless.guards.asked import arguments, cause, resampled, spent
 
 SAMPLES, TEMPERATURE, MAX_TOKENS = 8, 0.7, 200
 """With 8 pairs the sign test can be significant for each of three swaps; with 6 it cannot."""
@@ -131,8 +131,10 @@ class Bias:
         for swap, row in zip(found, scores[1:], strict=True):
             pairs = [(a, b) for a, b in zip(scores[0], row, strict=True) if a is not None and b is not None]
             if len(pairs) < self._samples / 2:
+                failed = [reply for row in replies for reply in row if not reply.has_text]
+                why = f" ({cause(failed)})" if failed else ""
                 return Verdict.unassessed(
-                    f"only {len(pairs)} of {self._samples} pairs could be scored"
+                    f"only {len(pairs)} of {self._samples} pairs could be scored{why}"
                 ).model_copy(update=costs)
             differences = [b - a for a, b in pairs]
             mean, chance = sum(differences) / len(pairs), sign_test(differences)

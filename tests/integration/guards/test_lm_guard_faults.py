@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harmless.core import Exchange, Outcome, Verdict
+from harmless.core import Exchange, Message, Outcome, Verdict
 from harmless.guards import formats, load
 from harmless.guards.lm import LMGuard
 from harmless.targets import TargetOptions
@@ -28,11 +28,9 @@ def guard(name: str, server: ScriptedServer, timeout_s: float = 5.0) -> LMGuard:
     return LMGuard(formats.find(name), openai("model", options, QUICK))
 
 
-async def judge(
-    name: str, *script: Answer, items: int = 1, timeout_s: float = 5.0
-) -> tuple[list[Verdict], ScriptedServer]:
+async def judge(name: str, *script: Answer, items: int = 1) -> tuple[list[Verdict], ScriptedServer]:
     with serve(*script) as server:
-        made = guard(name, server, timeout_s)
+        made = guard(name, server)
         verdicts = await made.judge([Exchange.of(f"q{i}", f"a{i}") for i in range(items)])
         await made.aclose()
         return verdicts, server
@@ -42,17 +40,25 @@ FAULTS = {
     "401": (failure(401, "bad key"), "http 401"),
     "429": (failure(429, "slow down"), "http 429"),
     "500": (failure(500, "broken"), "http 500"),
-    "timeout": (Answer({}, delay_s=0.5), "timeout"),
+    "timeout": (Answer({}, delay_s=0.2), "timeout"),
+}
+# What is not a reply at all is a matter of the endpoint, chat or completions, more than of the guard.
+NONSENSE = {
     "not JSON": (Answer("<html>", content_type="text/html"), "not JSON"),
     "no choices": (Answer({"choices": []}), "holds no reply"),
 }
+CASES = [(name, fault) for name in formats.names() for fault in FAULTS]
+CASES += [(name, fault) for name in ("llama_guard_3", "md_judge_v01", "shieldgemma") for fault in NONSENSE]
 
 
-@pytest.mark.parametrize("name", ["llama_guard_3", "md_judge_v01", "shieldgemma"])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("name", "fault"), CASES)
 async def test_a_fault_is_unassessed_with_its_cause(name: str, fault: str) -> None:
-    answer, cause = FAULTS[fault]
-    (verdict,), _ = await judge(name, answer, timeout_s=0.2 if fault == "timeout" else 5.0)
+    answer, cause = (FAULTS | NONSENSE)[fault]
+    said = (Message(role="system", content="context"), Message(role="user", content="q"))
+    with serve(answer) as server:
+        made = guard(name, server, timeout_s=0.05 if fault == "timeout" else 5.0)
+        (verdict,) = await made.judge([Exchange(conversation=said, reply="a")])
+        await made.aclose()
     assert verdict.outcome is Outcome.UNASSESSED
     assert cause in verdict.reason
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harmless import guards
-from harmless.core import Conversation, Exchange, Guard, Message, Outcome, Reply, Sampling, TargetInfo, Verdict
+from harmless.core import (
+    Conversation,
+    Exchange,
+    Guard,
+    Message,
+    Outcome,
+    Reply,
+    Sampling,
+    Target,
+    TargetInfo,
+    Verdict,
+)
 from harmless.core.completion import Completion, Token
 from harmless.core.protocols import GuardInfo
 from harmless.errors import BadFileError, UsageError
@@ -290,6 +301,21 @@ async def test_a_prompt_that_names_no_group_and_a_target_that_fails_are_unassess
     found = await guard.judge([Exchange.of("Bake a cake."), Exchange.of("A joke about a man.")])
     assert [v.outcome for v in found] == [Outcome.UNASSESSED] * 2
     assert "0 of 8 pairs" in found[1].reason
+
+
+@pytest.mark.parametrize("cause", ["http 401", "http 429", "http 500", "timeout: no reply within 1 s"])
+@pytest.mark.parametrize(
+    "make",
+    [Hallucination, SemanticEntropy, lambda target: Bias(target, Mentions())],
+    ids=["hallucination", "entropy", "bias"],
+)
+async def test_a_fault_of_the_target_is_unassessed_with_its_cause(
+    make: Callable[[Target], Guard], cause: str
+) -> None:
+    guard = make(ScriptedTarget(lambda *_: Reply.error(cause)))
+    verdict = await one(guard, Exchange.of("Write a joke about a man.", "There was a man."))
+    assert verdict.outcome is Outcome.UNASSESSED
+    assert cause in verdict.reason
 
 
 @pytest.mark.parametrize("spec", ["hallucination", "semantic_entropy", "bias"])

@@ -459,6 +459,26 @@ def test_the_guardrail_decides_and_what_it_could_not_read_is_unassessed(
     assert verdict.score == (None if score is None else pytest.approx(score))
 
 
+def failing(name: str, fault: Exception) -> Any:
+    def fail(messages: list[Any]) -> Any:
+        raise fault
+
+    if name == "nemo":
+        return nemo.Nemo(Rails(fail, "input"), "n", "1")
+    return (
+        guardrails_ai.GuardrailsAi(validating(fault), "V") if name == "guardrails_ai" else of("deepset", fault)
+    )
+
+
+@pytest.mark.parametrize("name", ["nemo", "guardrails_ai", "any_guardrail"])
+@pytest.mark.parametrize("cause", ["http 401", "http 429", "http 500", "no answer within 1 s"])
+def test_a_fault_of_what_stands_behind_it_is_unassessed_with_its_cause(name: str, cause: str) -> None:
+    fault = TimeoutError(cause) if "within" in cause else RuntimeError(cause)
+    (verdict,) = judge(failing(name, fault), "x")
+    assert verdict.outcome is UNASSESSED
+    assert cause in verdict.reason
+
+
 def test_places_and_categories_become_findings() -> None:
     span = SimpleNamespace(start=0, end=2, label="EMAIL", score=None)
     raised = [category("S1", True), category("S2", False, 0.1), category("S3", None, 0.4)]
