@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from harmless.align.trainer import Report
 
 align = App(name="align", help="Train a model to refuse what is harmful and to answer the rest.")
-align.command("harmless.cli.align_compare:compare", name="compare")
-align.command("harmless.cli.align_steer:steer", name="steer")
+for _name, (_where, _help) in {
+    "compare": ("align_compare:compare", "Put aligned, steered and guarded models side by side."),
+    "steer": ("align_steer:steer", "Add a direction to a model's hidden states."),
+}.items():
+    align.command(f"harmless.cli.{_where}", name=_name, help=_help)
 
 #: Minutes of training on a CPU where the user says nothing.
 MINUTES = 12.0

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harmless.check import Rate
 
 attack = App(name="attack", help="Search for ways in which a target does what it should refuse.")
-attack.command("harmless.cli.attack_train:train", name="train")
+attack.command("harmless.cli.attack_train:train", name="train", help="Train a model to write attacks (red LM).")
 
 
 @attack.default

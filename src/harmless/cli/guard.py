@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from harmless.guards.train import TrainReport
 
 guard = App(name="guard", help="List guards, judge files with them, train them.", help_format="markdown")
-guard.command("harmless.cli.guard_bench:bench", name="bench")
-guard.command("harmless.cli.case_study:case_study", name="case-study")
-guard.command("harmless.cli.guard_explain:explain", name="explain")
-guard.command("harmless.cli.guard_threshold:threshold", name="threshold")
+for _name, (_where, _help) in {
+    "bench": ("guard_bench:bench", "Measure guards side by side on labelled rows."),
+    "case-study": ("case_study:case_study", "Repeat the K-12 filter study beside the published one."),
+    "explain": ("guard_explain:explain", "Show what guards say of a text, and what flips it."),
+    "threshold": ("guard_threshold:threshold", "Choose thresholds that keep to a false-positive rate."),
+}.items():
+    guard.command(f"harmless.cli.{_where}", name=_name, help=_help)
 
 
 @guard.command(name="list")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,11 @@ def test_help_names_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert harmless("--help") == 0
     out = capsys.readouterr().out
     assert all(name in out for name in ("make", "check", "compare", "guard", "hazards", "models"))
+
+
+@pytest.mark.parametrize("group", ["align", "attack", "data", "explain", "guard", "privacy"])
+def test_help_of_a_group_says_what_each_command_does(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless(group, "--help") == 0
+    commands = re.findall(r"^│ ([a-z][a-z-]*) +(.*)│$", capsys.readouterr().out, re.M)
+    assert commands
+    assert [name for name, summary in commands if not summary.strip()] == []
