@@ -51,10 +51,10 @@ def case_study(
         size: so many unsafe and so many benign prompts; default 500.
         policy: YAML file with the thresholds; see `harmless policy`.
         seed: of the sample.
-        out_: folder of verdicts.jsonl, bench.html and bench.json.
+        out_: folder of verdicts.jsonl, bench.html and case_study.json, which `--json` prints too.
         json: print one JSON document instead of tables.
     """
-    from harmless.report import write_bench
+    from harmless.report import write_case_study
 
     given = {"profanity": profanity, "unsafe": unsafe, "benign": benign}
     rows, parts = case_study_rows(given, size=size, seed=seed)
@@ -64,8 +64,8 @@ def case_study(
         found = anyio.run(run_bench, guard, rows, rules, settings, log, progress)
     said = tuple(notes(parts))
     found = found.model_copy(update={"notes": (*found.notes, *said)})
-    paths = write_bench(found, rows, out_)
     study = CaseStudy(parts=parts, published=published(), bench=found, notes=said)
+    paths = write_case_study(study, rows, out_)
     if json:
         print_json(study.model_dump(mode="json"))
     else:

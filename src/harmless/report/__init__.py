@@ -3,7 +3,7 @@
 from harmless.report.build import build
 from harmless.report.documents import ComparisonDocument, check_document, comparison_document
 from harmless.report.front import proof_document, render_proof, write_proof
-from harmless.report.guard_bench import bench_document, render_bench, write_bench
+from harmless.report.guard_bench import bench_document, render_bench, write_bench, write_case_study
 from harmless.report.model import Example, PolicyCheck, Report
 from harmless.report.page import render_html
 from harmless.report.schema import schema
@@ -27,5 +27,6 @@ __all__ = [
     "schema",
     "write",
     "write_bench",
+    "write_case_study",
     "write_proof",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 from harmless import taxonomy
 from harmless.data import Labelled
 from harmless.guards.bench import Bench, Estimate, GuardResult, Rows
+from harmless.guards.bench.case_study import CaseStudy, Published
 from harmless.guards.bench.model import Contested, Slice
 from harmless.report.charts import lines
 from harmless.report.charts.ramp import step
@@ -47,12 +48,16 @@ def bench_document(bench: Bench) -> dict[str, Any]:
     return bench.model_dump(mode="json")
 
 
-def render_bench(bench: Bench, rows: Rows) -> str:
-    """Return the benchmark as one HTML page; texts come from ``rows``, unsafe ones are sealed."""
+def render_bench(bench: Bench, rows: Rows, published: Published | None = None) -> str:
+    """Return the benchmark as one HTML page; texts come from ``rows``, unsafe ones are sealed.
+
+    What was ``published`` stands beside the measures, marked as such.
+    """
     measured = [guard for guard in bench.guards if guard.reached and guard.counts.rows]
     context = {
         "bench": bench,
         "guards": measured,
+        "published": published,
         "finding": finding(bench),
         "lines": lines,
         "roc": lines.roc(measured),
@@ -70,8 +75,13 @@ def render_bench(bench: Bench, rows: Rows) -> str:
 
 def write_bench(bench: Bench, rows: Rows, out: Path) -> list[Path]:
     """Write ``bench.html`` and ``bench.json`` into the folder ``out``; UsageError if it cannot be written."""
-    text = json.dumps(bench_document(bench), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    return replace(out, {"bench.html": render_bench(bench, rows), "bench.json": text})
+    return replace(out, {"bench.html": render_bench(bench, rows), "bench.json": _text(bench_document(bench))})
+
+
+def write_case_study(study: CaseStudy, rows: Rows, out: Path) -> list[Path]:
+    """Write ``bench.html`` and ``case_study.json``, both with what was published; UsageError if that fails."""
+    page = render_bench(study.bench, rows, study.published)
+    return replace(out, {"bench.html": page, "case_study.json": _text(study.model_dump(mode="json"))})
 
 
 def finding(bench: Bench) -> str:
@@ -101,6 +111,10 @@ def finding(bench: Bench) -> str:
         f"{head}; it ranks best, AUROC {_value(best, 'auroc'):.2f} against {_value(second, 'auroc'):.2f} of "
         f"{second.spec}, {chance}."
     )
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def _value(guard: GuardResult, name: str) -> float | None:

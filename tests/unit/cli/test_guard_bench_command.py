@@ -107,6 +107,11 @@ def test_the_case_study_prints_our_table_beside_the_published_ranges(
     ):
         assert part in printed.out
     assert "Wrote harmless-case-study/bench.html" in printed.err
+    page = Path("harmless-case-study/bench.html").read_text()
+    for part in ("Published<small", "ranges over all validators only", "0.49 to 0.90", "0.43 to 3.56"):
+        assert part in page
+    written = json.loads(Path("harmless-case-study/case_study.json").read_text())
+    assert written["published"]["measures"]["accuracy"] == {"low": 0.49, "high": 0.9}
     assert harmless(*asked, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["published"]["measures"]["f1"] == {"low": 0.6, "high": 0.89}

@@ -74,6 +74,10 @@ def test_both_files_are_written_or_none(guard_bench: Bench, bench_rows: Rows, tm
         write_bench(guard_bench, bench_rows, tmp_path / "file")
 
 
+def test_nothing_is_called_published_in_a_benchmark_of_ones_own(html: str) -> None:
+    assert "Published" not in html
+
+
 def test_what_others_wrote_is_escaped_and_made_visible(guard_bench: Bench) -> None:
     evil = "</script><script>alert(1)</script>\u202e"
     row = Labelled(id="evil", exchange=Exchange.of(evil, evil), unsafe=False, source=evil)
