@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 guard = App(name="guard", help="List guards, judge files with them, train them.", help_format="markdown")
 for _name, (_where, _help) in {
     "bench": ("guard_bench:bench", "Measure guards side by side on labelled rows."),
+    "calibrate": ("guard_calibrate:calibrate", "Fit a guard's scores to probabilities."),
     "case-study": ("case_study:case_study", "Repeat the K-12 filter study beside the published one."),
     "explain": ("guard_explain:explain", "Show what guards say of a text, and what flips it."),
     "threshold": ("guard_threshold:threshold", "Choose thresholds that keep to a false-positive rate."),

@@ -51,6 +51,6 @@ def calibrated(guard: str, file: str, policy: Policy | None = None) -> Calibrate
         raise BadFileError(
             file,
             f"It was fitted for another revision of {calibration.guard} than this {part.info.name}.",
-            next_step="Fit it again.",
+            next_step="Fit it again with `harmless guard calibrate`.",
         )
     return Calibrated(part, calibration)

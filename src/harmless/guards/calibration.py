@@ -61,7 +61,7 @@ class Calibration(Model):
     @classmethod
     def read(cls, path: str | Path) -> Calibration:
         """Read what :meth:`write` wrote; BadFileError if it is not that."""
-        step = "Fit it with fit_calibration(...).write(FILE)."
+        step = "Fit it with `harmless guard calibrate`."
         try:
             return cls.model_validate_json(Path(path).read_bytes())
         except OSError as error:

@@ -114,7 +114,7 @@ def test_a_file_that_is_no_calibration_says_so(tmp_path: Path, change: dict[str,
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(BadFileError, match="fit_calibration"):
+    with pytest.raises(BadFileError, match="harmless guard calibrate"):
         Calibration.read(tmp_path / "none.json")
 
 
