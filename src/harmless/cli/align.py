@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from harmless.cli import lazy
 from harmless.cli.console import err, out, print_json
 from harmless.cli.options import Workspace, open_store
 from harmless.errors import UsageError
@@ -27,11 +28,8 @@ if TYPE_CHECKING:
     from harmless.align.trainer import Report
 
 align = App(name="align", help="Train a model to refuse what is harmful and to answer the rest.")
-for _name, (_where, _help) in {
-    "compare": ("align_compare:compare", "Put aligned, steered and guarded models side by side."),
-    "steer": ("align_steer:steer", "Add a direction to a model's hidden states."),
-}.items():
-    align.command(f"harmless.cli.{_where}", name=_name, help=_help)
+lazy.command(align, "compare", "align_compare:compare")
+lazy.command(align, "steer", "align_steer:steer")
 
 #: Minutes of training on a CPU where the user says nothing.
 MINUTES = 12.0

@@ -15,6 +15,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from harmless.check import load_policy
+from harmless.cli import lazy
 from harmless.cli.attack_tables import middle, show_budgets, show_transfer
 from harmless.cli.attacking import Attacking, closing
 from harmless.cli.console import err, out, percent, print_json
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from harmless.check import Rate
 
 attack = App(name="attack", help="Search for ways in which a target does what it should refuse.")
-attack.command("harmless.cli.attack_train:train", name="train", help="Train a model to write attacks (red LM).")
+lazy.command(attack, "train", "attack_train:train")
 
 
 @attack.default

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harmless import taxonomy
+from harmless.cli import lazy
 from harmless.cli.console import err, out, print_json
 from harmless.core import Prompt
 from harmless.data import hub
@@ -30,8 +31,8 @@ from harmless.data.validate import validate as find_problems
 from harmless.report.text import visible
 
 data = App(name="data", help="List, show, compare, validate and write data sets.")
-data.command("harmless.cli.data_generate:generate", name="generate", help="Let a model write further twins.")
-data.command("harmless.cli.data_screen:screen", name="screen", help="Look for poison in a fine-tuning set.")
+lazy.command(data, "generate", "data_generate:generate")
+lazy.command(data, "screen", "data_screen:screen")
 
 
 @data.command(name="list")

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harmless import guards
+from harmless.cli import lazy
 from harmless.cli.console import err, print_json
 from harmless.cli.console import out as console
 from harmless.errors import UsageError
@@ -20,14 +21,11 @@ if TYPE_CHECKING:
     from harmless.guards.train import TrainReport
 
 guard = App(name="guard", help="List guards, judge files with them, train them.", help_format="markdown")
-for _name, (_where, _help) in {
-    "bench": ("guard_bench:bench", "Measure guards side by side on labelled rows."),
-    "calibrate": ("guard_calibrate:calibrate", "Fit a guard's scores to probabilities."),
-    "case-study": ("case_study:case_study", "Repeat the K-12 filter study beside the published one."),
-    "explain": ("guard_explain:explain", "Show what guards say of a text, and what flips it."),
-    "threshold": ("guard_threshold:threshold", "Choose thresholds that keep to a false-positive rate."),
-}.items():
-    guard.command(f"harmless.cli.{_where}", name=_name, help=_help)
+lazy.command(guard, "bench", "guard_bench:bench")
+lazy.command(guard, "calibrate", "guard_calibrate:calibrate")
+lazy.command(guard, "case-study", "case_study:case_study")
+lazy.command(guard, "explain", "guard_explain:explain")
+lazy.command(guard, "threshold", "guard_threshold:threshold")
 
 
 @guard.command(name="list")
