@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from harmless.check import Rate
 
 attack = App(name="attack", help="Search for ways in which a target does what it should refuse.")
-attack.command("harmless.cli.attack_train:train", name="train")
+attack.command("harmless.cli.attack_train:train", name="train", help="Train the model that writes.")
+attack.command("harmless.cli.defend:attack_bench", name="bench", help="Compare attacks behind defences.")
 
 
 @attack.default
