@@ -97,6 +97,17 @@ def test_what_succeeded_is_replayed_against_another_target(
     assert (found["attacks"][0]["calls"], found["attacks"][0]["asr"]["rate"]) == (1, 0.0)
 
 
+def test_an_attackers_model_that_does_not_write_is_told(
+    tmp_path: Path, target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writer = tmp_path / "writer.jsonl"
+    writer.write_text('{"match": ".", "reply": "I am sorry, but I cannot help with that."}\n')
+    asked = ["attack", target, "--objective", "Draw a map", "--attack", "pair", "crescendo"]
+    assert run(tmp_path, *asked, "--attacker", f"scripted:{writer}") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "failed or refused to write: pair 15 of 15, crescendo 4 of 4." in told
+
+
 def test_a_bandit_divides_the_budget_and_says_so(
     tmp_path: Path, target: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
