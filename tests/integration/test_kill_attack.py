@@ -17,6 +17,12 @@ from tests.integration.kills import killed, made
 
 OBJECTIVES = 12
 BANDIT = ("--allocate", "bandit", "--budget", "200calls")
+FEW = ("direct", "best_of_n", "pair")
+#: One of each kind: conversations, trees, populations, lists, those with a judge of their own, begun replies.
+KINDS = (
+    "crescendo(2, 2)", "tap(2, 2, 2)", "genetic(2)", "persuasion", "injection", "sycophancy(3)",
+    "identity_swap", "prefill",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +49,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(folder: Path, workspace: str, further: Sequence[str]) -> list[str]:
+def command(folder: Path, workspace: str, attacks: Sequence[str], further: Sequence[str]) -> list[str]:
     return [
         sys.executable, "-m", "harmless", "attack", f"scripted:{folder / 'target.jsonl'}",
-        "--attack", "direct", "best_of_n", "pair", "--attacker", f"scripted:{folder / 'attacker.jsonl'}",
+        "--attack", *attacks, "--attacker", f"scripted:{folder / 'attacker.jsonl'}",
         "--objectives", str(folder / "objectives.jsonl"), "--workspace", str(folder / workspace),
         "--concurrency", "4", "--json", *further,
     ]  # fmt: skip
@@ -57,11 +63,20 @@ def figures(output: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("further", "kills"), [((), 8), (BANDIT, 5)], ids=["uniform", "bandit"])
+@pytest.mark.parametrize(
+    ("attacks", "further", "kills", "successful"),
+    [(FEW, (), 8, {"pair"}), (FEW, BANDIT, 5, {"pair"}), (KINDS, (), 6, {"crescendo(2, 2)", "tap(2, 2, 2)"})],
+    ids=["uniform", "bandit", "kinds"],
+)
 def test_killed_again_and_again_an_attack_ends_with_the_figures_of_an_uninterrupted_one(
-    folder: Path, tmp_path: Path, further: Sequence[str], kills: int
+    folder: Path,
+    tmp_path: Path,
+    attacks: Sequence[str],
+    further: Sequence[str],
+    kills: int,
+    successful: set[str],
 ) -> None:
-    whole, again = (command(folder, str(tmp_path / name), further) for name in ("whole", "killed"))
+    whole, again = (command(folder, str(tmp_path / name), attacks, further) for name in ("whole", "killed"))
     expected = subprocess.run(whole, capture_output=True, text=True, check=True).stdout
     total, database = made(tmp_path / "whole" / "evidence.db"), tmp_path / "killed" / "evidence.db"
     rng, seen = random.Random(7), 0
@@ -72,7 +87,7 @@ def test_killed_again_and_again_an_attack_ends_with_the_figures_of_an_uninterrup
         seen = now
     last = subprocess.run(again, capture_output=True, text=True, check=True).stdout
     assert figures(last) == figures(expected)
-    assert {each["name"] for each in figures(last)["attacks"] if each["asr"]["rate"]} == {"pair"}
+    assert {each["name"] for each in figures(last)["attacks"] if each["asr"]["rate"]} == successful
     with sqlite3.connect(database) as db:
         assert db.execute("SELECT count(*), count(DISTINCT key) FROM attempts").fetchone() == (total, total)
         assert db.execute("SELECT count(*) FROM runs").fetchone() == (1,)

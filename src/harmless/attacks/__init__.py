@@ -2,7 +2,7 @@
 
 from harmless.attacks.campaign import CampaignOptions, attack
 from harmless.attacks.contract import Attack, AttackInfo, Tried
-from harmless.attacks.objectives import built_in, from_file, from_texts
+from harmless.attacks.objectives import built_in, from_file, from_set, from_texts
 from harmless.attacks.registry import AttackEntry, describe, load
 from harmless.attacks.results import AttackResult, Results, Success, results, successes
 
@@ -19,6 +19,7 @@ __all__ = [
     "built_in",
     "describe",
     "from_file",
+    "from_set",
     "from_texts",
     "load",
     "results",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harmless.attacks.contract import AttackInfo, Session
-from harmless.attacks.dialogue import PATIENCE, Dialogue, answered
+from harmless.attacks.dialogue import Dialogue, answered
 from harmless.attacks.writing import SHOWN, talk, whole_numbers, wording, written_prompt
 from harmless.core import Conversation
 
@@ -21,13 +21,15 @@ class _Memory:
     refused: list[str] = field(default_factory=list)
     reply: str = ""
     score: float = 0.0
+    strategy: int = 0
 
 
 class Crescendo:
     """Leads conversations in which every message goes a little further than the last.
 
     A message that is refused is taken back: it counts as a backtrack, not as a turn. Once a conversation has
-    had its turns or backtracks, another begins.
+    had its turns or backtracks, another begins. Where the attacker's model fails or refuses, it is asked again
+    with the next strategy.
 
     Args:
         turns: messages of one conversation that are answered.
@@ -40,6 +42,7 @@ class Crescendo:
         self.info = AttackInfo(
             name=name,
             family="multi-turn",
+            revision="2",
             calls=turns + backtracks,
             turns="multi",
             adaptive=True,
@@ -55,11 +58,19 @@ class Crescendo:
     async def _lead(self, session: Session) -> bool:
         """Lead one conversation; return whether the target was asked anything."""
         dialogue, memory, silent = Dialogue(session), _Memory(), 0
-        while len(memory.asked) < self._turns and len(memory.refused) <= self._backtracks and silent < PATIENCE:
+        strategies = list(wording("crescendo")["strategies"])
+        while (
+            len(memory.asked) < self._turns
+            and len(memory.refused) <= self._backtracks
+            and silent < len(strategies)
+        ):
             turn = f"turn {len(memory.asked) + 1}"
-            text = written_prompt(await session.write(self._brief(session, memory), note=turn))
+            strategy = strategies[memory.strategy]
+            brief = self._brief(session, memory, strategy)
+            text = written_prompt(await session.write(brief, note=f"{turn}: {strategy}"))
             if text is None:
                 silent += 1
+                memory.strategy = (memory.strategy + 1) % len(strategies)
                 continue
             silent = 0
             note = f"{turn}, {len(memory.refused)} taken back" if memory.refused else turn
@@ -71,7 +82,7 @@ class Crescendo:
                 memory.refused.append(text)
         return bool(memory.asked or memory.refused)
 
-    def _brief(self, session: Session, memory: _Memory) -> Conversation:
+    def _brief(self, session: Session, memory: _Memory, strategy: str) -> Conversation:
         words = wording("crescendo")
         parts = [words["goal"].format(objective=session.objective.text)]
         if memory.asked:
@@ -83,7 +94,8 @@ class Crescendo:
             parts.append(words["refused"].format(messages=_list(memory.refused)))
         step = "next" if memory.asked else "first"
         parts.append(words[step].format(turn=len(memory.asked) + 1, turns=self._turns))
-        return talk(words["system"], "\n".join(parts))
+        system = "\n".join(filter(None, (words["system"], words["strategies"][strategy])))
+        return talk(system, "\n".join(parts))
 
 
 def _list(messages: list[str]) -> str:

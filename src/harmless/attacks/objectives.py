@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harmless import taxonomy
 from harmless.core import Expect, Prompt, digest, user
-from harmless.data import Suite, load_suite, twins
+from harmless.data import Suite, catalog, load_suite, twins
 from harmless.data.files import read_rows
 from harmless.errors import BadFileError, UnknownNameError, UsageError
 
@@ -60,12 +60,25 @@ def built_in(hazards: Sequence[str] = (), limit: int | None = None, seed: int = 
     return _limited(Suite("twins", tuple(kept)), limit, seed)
 
 
-def from_suite(name: str, path: Path | None = None, limit: int | None = None, seed: int = 0) -> list[Prompt]:
-    """Return the prompts of a suite that have to be refused; UsageError if there is none."""
-    suite = load_suite(name, path)
+def from_set(spec: str, limit: int | None = None, seed: int = 0) -> list[Prompt]:
+    """Return the prompts of a set that have to be refused.
+
+    Args:
+        spec: a set of the catalog (``NAME``, or ``NAME=FILE``), a built-in suite, or a file of prompts.
+        limit: about how many, sampled evenly over the hazards.
+        seed: of the sample.
+
+    Raises:
+        UsageError: there is none.
+        UnknownNameError: neither a suite nor a set nor a file.
+        BadFileError: a row is not what it should be.
+        UnreachableError: the hub is out of reach.
+    """
+    name, equals, path = spec.partition("=")
+    suite = load_suite(name, path) if equals and name in catalog() else load_suite(spec)
     kept = [prompt for prompt in suite.prompts if prompt.expect is Expect.REFUSE]
     if not kept:
-        raise UsageError(f"{name} has no prompt that has to be refused.", "Choose another suite.")
+        raise UsageError(f"{spec} has no prompt that has to be refused.", "Choose another set.")
     return _limited(suite.keeping(kept), limit, seed)
 
 

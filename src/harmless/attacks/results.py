@@ -22,6 +22,7 @@ from harmless.stats import holm, paired
 
 #: The attack that the others are compared with.
 BASELINE = "direct"
+UNWRITTEN = "The attacker's model failed or refused to write"
 #: Successes whose diversity is measured: more make it slow where prompts are long.
 VARIED = 50
 
@@ -127,7 +128,7 @@ def results(store: Store, run: str) -> Results:
         state=store.state(record.id),
         objectives=len(objectives),
         attacks=tuple(found if _is_uneven(record) else _compared(found, reached)),
-        caveats=tuple(_caveats(record)),
+        caveats=tuple(_caveats(record, found)),
         causes=_causes(cell for cells in made.values() for cell in cells.values()),
         transfer=transfer(store, record),
     )
@@ -137,7 +138,11 @@ def _is_uneven(record: RunRecord) -> bool:
     return bool(record.options.get("allocate") == "bandit")
 
 
-def _caveats(record: RunRecord) -> Iterator[str]:
+def _caveats(record: RunRecord, found: Sequence[AttackResult]) -> Iterator[str]:
+    silent = [each for each in found if each.attacker_failures]
+    if silent:
+        told = ", ".join(f"{each.name} {each.attacker_failures} of {each.attacker_calls}" for each in silent)
+        yield f"{UNWRITTEN}: {told}. Where it is often, name another (--attacker)."
     if judged_by_its_guard(record):
         yield SHARED_PARTS
     if _is_uneven(record):

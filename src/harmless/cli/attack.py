@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 attack = App(name="attack", help="Search for ways in which a target does what it should refuse.")
 lazy.command(attack, "train", "attack_train:train")
+lazy.command(attack, "bench", "defend:attack_bench")
 
 
 @attack.default

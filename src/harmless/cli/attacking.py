@@ -37,10 +37,13 @@ class Attacking:
     """What the target should be made to do."""
     objectives: Path | None = None
     """JSONL or CSV file with `objective` and, if known, `hazard`."""
+    data: str | None = None
+    """Use the prompts of this set that have to be refused as objectives: a set of the catalog as NAME or
+    NAME=FILE, or a FILE of prompts. Those of `salad_attack` are attacks by themselves."""
     hazard: Several = ()
     """Use the built-in objectives of these hazards (key, code or name, any level)."""
     limit: int | None = None
-    """Use about so many objectives, sampled evenly over the hazards; default 20 of the built-in ones."""
+    """Use about so many objectives, sampled evenly over the hazards; default all, of the built-in ones 20."""
     attacker: str | None = None
     """The target that writes for attacks that need one; default: TARGET itself."""
     judge: str = "judge"
@@ -57,15 +60,19 @@ class Attacking:
     @property
     def names_objectives(self) -> bool:
         """Whether the user says what is to be reached."""
-        return bool(self.objective or self.objectives or self.hazard)
+        return bool(self.objective or self.objectives or self.data or self.hazard)
 
     def aims(self, seed: int) -> list[Prompt]:
         """Return what is to be reached: what the user gives, else built-in objectives."""
         from harmless import attacks
 
         given = self.objective or self.objectives
-        if given and self.hazard:
+        if (given or self.data) and self.hazard:
             raise UsageError("--hazard chooses built-in objectives.", "Leave it or them out.")
+        if given and self.data:
+            raise UsageError("--data is where objectives come from.", "Leave it or them out.")
+        if self.data:
+            return attacks.from_set(self.data, self.limit, seed)
         if given:
             found = attacks.from_texts(self.objective)
             found += attacks.from_file(self.objectives) if self.objectives else []

@@ -1,18 +1,19 @@
-"""``harmless defend``."""
+"""``harmless defend`` and the two benches, which are the same matrix on SALAD-Bench's sets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import anyio
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 from rich.markup import escape
 from rich.table import Table
 
 from harmless.check import load_policy
-from harmless.cli.attacking import Attacking, Several, closing
+from harmless.cli.attacking import USUAL, Attacking, Several, closing
 from harmless.cli.console import err, out, percent, print_json
 from harmless.cli.options import Asking, Workspace, open_store
 from harmless.core import Expect
@@ -25,16 +26,33 @@ if TYPE_CHECKING:
 CHEAP = ("self_reminder", "goal_priority", "in_context", "retokenise", "embedded")
 
 
-def defend(
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Defending:
+    """Which defences are compared, on how many benign prompts, by which policy, and how that is printed."""
+
+    defence: Several = ()
+    """Names of defences (see `harmless defend --list`) or of guards; default: the cheap ones and the embedded
+    guard."""
+    benign: int = 40
+    """Ask about so many benign prompts, twins of harmful ones and ordinary ones."""
+    policy: Path | None = None
+    """YAML file with thresholds; see `harmless policy`."""
+    json: bool = False
+    """Print one JSON document instead of a table."""
+
+
+defend = App(name="defend", help="Compare defences of a target against attacks.")
+
+
+@defend.default
+def run(
     target: str | None = None,
     /,
     *,
-    defence: Several = (),
-    benign: int = 40,
+    defending: Defending = Defending(),
     attacking: Attacking = Attacking(),  # noqa: B008 - frozen
-    policy: Path | None = None,
     list_: Annotated[bool, Parameter(name="--list", negative="")] = False,
-    json: bool = False,
     workspace: Workspace = None,
     asking: Asking = Asking(),  # noqa: B008 - frozen
 ) -> None:
@@ -43,39 +61,94 @@ def defend(
     Args:
         target: what to defend: embedded, openai:MODEL, anthropic:MODEL, hf:PATH, scripted:FILE. Where attacks
             need a model that writes and none is named, it writes itself, undefended.
-        defence: names of defences (see --list) or of guards; default: the cheap ones and the embedded guard.
-        benign: ask about so many benign prompts, twins of harmful ones and ordinary ones.
-        policy: YAML file with thresholds; see `harmless policy`.
         list_: list the defences and stop.
-        json: print one JSON document instead of a table.
     """
-    from harmless.attacks import matrix
     from harmless.targets import defences
 
     if list_ or target is None:
-        _list([(entry.name, entry.summary, entry.source) for entry in defences.describe()], json=json)
+        entries = [(entry.name, entry.summary, entry.source) for entry in defences.describe()]
+        _list(entries, json=defending.json)
         return
-    rules = load_policy(policy)
+    _compare(target, attacking, defending, asking, workspace)
+
+
+@defend.command
+def bench(
+    target: str,
+    /,
+    *,
+    defending: Defending = Defending(),
+    attacking: Attacking = Attacking(),  # noqa: B008 - frozen
+    workspace: Workspace = None,
+    asking: Asking = Asking(),  # noqa: B008 - frozen
+) -> None:
+    """Compare defences on SALAD-Bench's attack-enhanced set, as `harmless defend` does on other objectives.
+
+    Without --attack its requests, which are attacks by themselves, are asked as they are; without --data they
+    come from the hub.
+
+    Args:
+        target: what to defend.
+    """
+    _compare(target, _on(attacking, "salad_attack", ("direct",)), defending, asking, workspace)
+
+
+def attack_bench(
+    target: str,
+    /,
+    *,
+    defending: Defending = Defending(),
+    attacking: Attacking = Attacking(),  # noqa: B008 - frozen
+    workspace: Workspace = None,
+    asking: Asking = Asking(),  # noqa: B008 - frozen
+) -> None:
+    """Compare attacks behind defences on SALAD-Bench's defence-enhanced set; a `harmless defend` of its own.
+
+    Without --data it comes from the hub.
+
+    Args:
+        target: what to attack; only what is yours, or what you were asked to test.
+    """
+    _compare(target, _on(attacking, "salad_defense", USUAL), defending, asking, workspace)
+
+
+def _on(attacking: Attacking, data: str, attack: tuple[str, ...]) -> Attacking:
+    """Return what is attacked with what, with a set and attacks where the user names none."""
+    return replace(
+        attacking,
+        attack=attacking.attack or attack,
+        data=attacking.data if attacking.names_objectives else data,
+    )
+
+
+def _compare(
+    target: str, attacking: Attacking, defending: Defending, asking: Asking, workspace: Path | None
+) -> None:
+    from harmless.attacks import matrix
+
+    rules = load_policy(defending.policy)
     chosen = attacking.attacks()
     asked = asking.target(target, rules)
     writer = attacking.writer(chosen, asking, asked, rules)
     contest = matrix.Contest(
         objectives=attacking.aims(asking.seed),
         attacks=chosen,
-        benign=_benign(benign, asking.seed),
+        benign=_benign(defending.benign, asking.seed),
         policy=rules,
         judges=attacking.judges(rules),
         options=attacking.options(asking, asked),
     )
 
-    async def run() -> Matrix:
+    async def work() -> Matrix:
         async with closing(asked, writer):
-            names = defence or CHEAP
-            return await matrix.defend(asked, names, contest, store, attacker=writer, observe=_told(json))
+            names = defending.defence or CHEAP
+            return await matrix.defend(
+                asked, names, contest, store, attacker=writer, observe=_told(defending.json)
+            )
 
     with open_store(workspace) as store:
-        found = anyio.run(run)
-    if json:
+        found = anyio.run(work)
+    if defending.json:
         print_json(found.model_dump(mode="json"))
     else:
         _show(found)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from cyclopts import Parameter
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +12,7 @@ from rich.text import Text
 from harmless.cli.console import err, out, print_json
 from harmless.data.sources import texts_of
 from harmless.explain.bias import bias_sources
+from harmless.guards.bias import prompts
 from harmless.report.sections import write_page
 from harmless.report.sources import bias_finding, bias_page
 
@@ -40,7 +39,7 @@ def bias(
     """
     from harmless.targets.local import open_model
 
-    found = bias_sources(open_model(target), texts_of(data) if data else _own())
+    found = bias_sources(open_model(target), texts_of(data) if data else prompts())
     if out_:
         err.print(f"Wrote {write_page(bias_page(found), out_, 'bias')}")
     if json:
@@ -54,8 +53,3 @@ def bias(
         p = "-" if each.p is None else f"{each.p:.3f}"
         table.add_row(each.group, each.axis, str(each.prompts), f"{each.shift:+.2f}", p)
     out.print(table)
-
-
-def _own() -> list[str]:
-    text = resources.files("harmless.explain").joinpath("bias_prompts.yaml").read_text(encoding="utf-8")
-    return list(yaml.safe_load(text))

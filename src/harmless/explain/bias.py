@@ -15,7 +15,7 @@ from harmless.core.model import Model
 from harmless.errors import UsageError
 from harmless.explain.question import Question
 from harmless.explain.survey import survey
-from harmless.guards.bias import Swap, identities, sign_test, swaps
+from harmless.guards.bias import Swap, group_of, sign_test, swaps
 from harmless.internals.chat import encode
 from harmless.internals.model import LocalModel
 from harmless.stats import holm
@@ -153,13 +153,3 @@ def _groups(pairs: Sequence[Pair]) -> tuple[Group, ...]:
         for key, values in means.items()
     ]
     return tuple(sorted(rows, key=lambda each: -abs(each.shift)))
-
-
-def group_of(axis: str, term: str) -> str:
-    """Return the name of the group that a term stands for: that of the first row of its axis in its place."""
-    rows = [[each.lower() for each in row] for row in identities()[axis]]
-    for named in (term.lower(), term.lower().removesuffix("s")):
-        if named in rows[0]:
-            return named
-    place = next((row.index(term.lower()) for row in rows if term.lower() in row), None)
-    return rows[0][place] if place is not None and place < len(rows[0]) else term.lower()

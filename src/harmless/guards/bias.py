@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -193,6 +193,30 @@ def swaps(text: str) -> list[Swap]:
     return []
 
 
+def by_group(text: str) -> tuple[str, dict[str, str]]:
+    """Return the axis of a prompt's identity terms, and the prompt for each group of it that has such a term.
+
+    Both are empty if the prompt names no group.
+    """
+    found = swaps(text)
+    if not found:
+        return "", {}
+    axis = found[0].axis
+    return axis, {group_of(axis, found[0].term): text} | {
+        group_of(axis, each.other): each.text for each in found
+    }
+
+
+def group_of(axis: str, term: str) -> str:
+    """Return the name of the group that a term stands for: that of the first row of its axis in its place."""
+    rows = [[each.lower() for each in row] for row in identities()[axis]]
+    for named in (term.lower(), term.lower().removesuffix("s")):
+        if named in rows[0]:
+            return named
+    place = next((row.index(term.lower()) for row in rows if term.lower() in row), None)
+    return rows[0][place] if place is not None and place < len(rows[0]) else term.lower()
+
+
 def sign_test(differences: Sequence[float]) -> float:
     """Return the two-sided p-value of the exact sign test; zeros are left out, 1 if nothing else is there."""
     up, down = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
@@ -204,8 +228,17 @@ def sign_test(differences: Sequence[float]) -> float:
 @cache
 def identities() -> Mapping[str, list[list[str]]]:
     """Return the identity terms by axis, in rows of one form."""
-    text = resources.files(__package__).joinpath("identities.yaml").read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text))
+    return dict(_data("identities.yaml"))
+
+
+@cache
+def prompts() -> tuple[str, ...]:
+    """Return ordinary requests that name a group: 36, of three axes."""
+    return tuple(_data("identity_prompts.yaml"))
+
+
+def _data(name: str) -> Any:
+    return yaml.safe_load(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
 def _with(conversation: Conversation, text: str) -> Conversation:

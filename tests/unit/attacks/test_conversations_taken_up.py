@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harmless.attacks import Results
+from harmless.attacks.sycophancy import questions
 from harmless.core import Reply, Sampling
 from harmless.evidence import Store
 from tests.doubles import FakeTarget, said
@@ -25,7 +26,11 @@ SPECS = [
     "exfiltration",
     "extraction",
     "pii",
+    "false_premise(9)",
+    "sycophancy(9)",
+    "identity_swap",
 ]
+RIGHT = {text: each["right"][0] for text, each in questions().items()}
 
 
 def answer(prompt: str, _: Sampling) -> Reply:
@@ -33,6 +38,8 @@ def answer(prompt: str, _: Sampling) -> Reply:
     kinds = {"UNSAFE": 1, "REFUSE": 30, "ada@analytical.engine.org": 1, "fine": 60}
     if rng.random() < 0.05:
         return Reply.error("http 429")
+    if prompt in RIGHT and rng.random() < 0.7:
+        return said(RIGHT[prompt])
     return said(f"{rng.choices(list(kinds), list(kinds.values()))[0]} {rng.random()}")
 
 

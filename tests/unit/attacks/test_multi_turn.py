@@ -8,6 +8,7 @@ import pytest
 
 from harmless.attacks import load
 from harmless.attacks.goat import read
+from harmless.attacks.writing import wording
 from harmless.core import Conversation, Reply
 from harmless.errors import UsageError
 from tests.unit.attacks.sessions import FakeSession, run
@@ -76,6 +77,22 @@ def test_crescendo_begins_anew_after_its_turns_or_backtracks() -> None:
     assert [len(conversation) for conversation in session.asked] == [1, 3, 1, 3, 1]
     session = run(load("crescendo(2, 3)"), FakeSession(writer=counting(), calls=6))
     assert session.notes[3:] == ["turn 1, 3 taken back", "turn 1", "turn 1, 1 taken back"]
+
+
+def test_crescendo_goes_on_with_another_strategy_where_its_model_does_not_write() -> None:
+    strategies = wording("crescendo")["strategies"]
+
+    def writes(conversation: Conversation) -> str:
+        return (
+            "<prompt>once upon a time</prompt>" if strategies["story"] in conversation[0].content else "REFUSE"
+        )
+
+    session = run(load("crescendo"), FakeSession(agrees, writes, calls=3))
+    assert session.prompts == ["once upon a time"] * 3
+    told = [conversation[0].content for conversation in session.written]
+    assert not any(each in told[0] for each in strategies.values() if each)
+    assert [strategies["history"] in each for each in told] == [False, True, False, False, False]
+    assert all(strategies["story"] in each for each in told[2:]), "it stays with the one that worked"
 
 
 def test_goat_asks_for_what_stands_behind_reply_and_notes_the_strategy() -> None:

@@ -65,8 +65,11 @@ def test_an_attacker_that_refuses_costs_no_call_of_the_target_and_is_told_the_ne
     tmp_path: Path,
 ) -> None:
     writer, target = FakeTarget(lambda *_: said("REFUSE")), FakeTarget(lambda *_: said("REFUSE"))
-    found = attacked(tmp_path, writer, target).attacks[0]
+    results = attacked(tmp_path, writer, target)
+    (found,) = results.attacks
     assert target.asked == []
+    (caveat,) = results.caveats
+    assert f"failed or refused to write: {found.name} 6 of 6." in caveat
     assert found.attacker_failures == found.attacker_calls == 6
     with Store(tmp_path / "e.db") as store:
         steps = store.steps(found_run(store)).values()

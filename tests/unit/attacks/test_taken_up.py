@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harmless.attacks import Results, successes
+from harmless.attacks.templates.template import templates
 from harmless.core import Reply, Sampling
 from harmless.evidence import Store
 from tests.doubles import FakeTarget, said
@@ -22,6 +23,8 @@ SPECS = [
     "templates",
     "persuasion",
     "replay",
+    "recorded",
+    "prefill",
     "genetic(4)",
     "climb(20)",
     "ladder",
@@ -51,6 +54,15 @@ def found(folder: Path, spec: str, target: object) -> tuple[Results, list[object
     return results.model_copy(update={"run": "", "attacks": attacks}), list(reached)
 
 
+def earlier(folder: Path) -> str:
+    """Return a run in which eight templates reached both objectives."""
+    folder.mkdir()
+    specs = tuple(f"template({name})" for name in list(templates())[:8])
+    with Store(folder / "evidence.db") as store:
+        target = FakeTarget(lambda *_: said("UNSAFE"), name="earlier")
+        return campaign(store, target, specs=specs, objectives=["a b", "c d"]).run
+
+
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("after", [1, 9])
 def test_a_run_that_was_cut_off_ends_like_one_that_was_not(tmp_path: Path, spec: str, after: int) -> None:
@@ -58,6 +70,8 @@ def test_a_run_that_was_cut_off_ends_like_one_that_was_not(tmp_path: Path, spec:
         file = tmp_path / "recorded.jsonl"
         file.write_text("\n".join(json.dumps({"text": f"text {i}"}) for i in range(30)))
         spec = f"replay({file}, 20)"
+    if spec == "recorded":
+        spec = f"recorded({earlier(tmp_path / 'earlier')}, {tmp_path / 'earlier'})"
     for name in ("whole", "part"):
         (tmp_path / name).mkdir()
     whole, part = FakeTarget(answer), FakeTarget(answer)

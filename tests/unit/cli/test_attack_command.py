@@ -97,6 +97,17 @@ def test_what_succeeded_is_replayed_against_another_target(
     assert (found["attacks"][0]["calls"], found["attacks"][0]["asr"]["rate"]) == (1, 0.0)
 
 
+def test_an_attackers_model_that_does_not_write_is_told(
+    tmp_path: Path, target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writer = tmp_path / "writer.jsonl"
+    writer.write_text('{"match": ".", "reply": "I am sorry, but I cannot help with that."}\n')
+    asked = ["attack", target, "--objective", "Draw a map", "--attack", "pair", "crescendo"]
+    assert run(tmp_path, *asked, "--attacker", f"scripted:{writer}") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "failed or refused to write: pair 15 of 15, crescendo 4 of 4." in told
+
+
 def test_a_bandit_divides_the_budget_and_says_so(
     tmp_path: Path, target: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,6 +130,9 @@ def test_there_is_a_list(capsys: pytest.CaptureFixture[str]) -> None:
         ([], "Which target?"),
         (["TARGET", "--attack", "pear"], "Unknown attack 'pear'"),
         (["TARGET", "--objective", "x", "--hazard", "O5"], "--hazard chooses built-in objectives"),
+        (["TARGET", "--objective", "x", "--data", "twins"], "--data is where objectives come from"),
+        (["TARGET", "--data", "twins", "--hazard", "O5"], "--hazard chooses built-in objectives"),
+        (["TARGET", "--data", "nothing"], "Unknown suite"),
         (["TARGET", "--objective", " "], "blank"),
         (["TARGET", "--hazard", "weather"], "Unknown hazard"),
         (["TARGET", "--objective", "x", "--allocate", "bandit"], "A bandit divides a number of calls"),
@@ -148,3 +162,33 @@ def test_without_a_target_the_defences_are_listed(capsys: pytest.CaptureFixture[
         main(["defend", "--json"])
     names = [each["name"] for each in json.loads(capsys.readouterr().out)["defences"]]
     assert {"self_reminder", "smooth_llm", "erase_and_check"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("verb", "data", "column", "attacks"),
+    [
+        ("defend", "salad_attack", "augq", {"direct"}),
+        ("attack", "salad_defense", "daugq", {"direct", "best_of_n"}),
+    ],
+)
+def test_a_bench_is_the_matrix_on_a_set_of_salad_bench(
+    verb: str,
+    data: str,
+    column: str,
+    attacks: set[str],
+    tmp_path: Path,
+    target: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    levels = {f"{i}-category": "O57: Theft" for i in (1, 2, 3)}
+    rows = [
+        levels | {"aid": i, "did": i, "method": "tale", "dmethod": "tale", column: f"rob {i}"} for i in range(3)
+    ]
+    file = tmp_path / "salad.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = [verb, "bench", target, "--data", f"{data}={file}", "--benign", "4", "--budget", "6calls"]
+    assert run(tmp_path, *command, "--defence", "in_context", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["objectives"], found["benign"]) == (3, 4)
+    assert [row["defence"] for row in found["rows"]] == ["none", "in_context"]
+    assert set(found["rows"][0]["success"]) == attacks

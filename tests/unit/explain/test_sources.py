@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harmless.cli import main
-from harmless.cli.explain_bias import _own as own_prompts
 from harmless.core import Expect, Prompt, Sampling, user
 from harmless.errors import UnreachableError, UsageError
 from harmless.explain import bias, misuse
 from harmless.explain.claims import claims
-from harmless.guards.bias import swaps
+from harmless.guards.bias import group_of, swaps
+from harmless.guards.bias import prompts as own_prompts
 from harmless.report.sections import render_page
 from harmless.report.sources import bias_page, claims_page, misuse_page
 from tests.doubles import FakeTarget, said
@@ -28,7 +28,7 @@ PROMPTS = [f"{word} a man {what}" for word in ("may", "can", "will") for what in
 def test_terms_stand_for_the_groups_of_their_axis() -> None:
     named = {"mother": "woman", "his": "man", "mosque": "muslim", "imam": "muslim", "arabs": "arab"}
     axes = {"mother": "gender", "his": "gender", "arabs": "ethnicity"}
-    assert {term: bias.group_of(axes.get(term, "religion"), term) for term in named} == named
+    assert {term: group_of(axes.get(term, "religion"), term) for term in named} == named
 
 
 def test_a_shift_that_always_goes_one_way_is_found_and_an_even_one_is_not() -> None:

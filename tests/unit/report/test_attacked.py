@@ -17,6 +17,7 @@ from harmless.errors import UsageError
 from harmless.evidence import Store
 from harmless.report import write
 from tests.doubles import FakeTarget, said
+from tests.unit.attacks.test_campaign import campaign
 from tests.unit.attacks.test_failures import THINGS
 from tests.unit.attacks.test_measures import attacked
 
@@ -49,6 +50,14 @@ def test_the_page_has_success_budgets_hazards_modes_and_covered_texts(store: Sto
     assert found["results"]["attacks"][1]["asr"]["rate"] == 1.0
     assert found["failures"]["failures"] == 12
     assert "golden key" not in document.read_text()
+
+
+def test_an_attackers_model_that_does_not_write_is_on_the_page(store: Store, tmp_path: Path) -> None:
+    writer = FakeTarget(lambda *_: said("REFUSE"), name="writer")
+    asked = FakeTarget(lambda *_: said("REFUSE"))
+    run = campaign(store, asked, specs=("direct", "pair"), attacker=writer, objectives=["a b"]).run
+    page = write(store, run, out=tmp_path / "out")[0].read_text()
+    assert "failed or refused to write: pair 15 of 15." in page
 
 
 def test_a_difference_that_may_be_chance_is_said_to_be_one(store: Store) -> None:
