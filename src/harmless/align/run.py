@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -52,6 +52,7 @@ class Alignment:
         maker: makes the replies to harmful prompts, where they are not our own templates'.
         target: gives the model's own replies, where they are long or sampled; None for short greedy ones.
         device: where the model runs; None takes a GPU if there is one.
+        asked: what a command asked for, which the manifest keeps for :func:`finished`.
     """
 
     spec: str
@@ -62,6 +63,7 @@ class Alignment:
     maker: Maker | None = None
     target: Target | None = None
     device: str | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,29 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ) from None
 
 
+def finished(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the manifest of a folder that holds what is asked for, None if it holds nothing finished.
+
+    Raises:
+        UsageError: it holds what another command made; says what differs.
+    """
+    if not (folder / MANIFEST).is_file():
+        return None
+    manifest = read_manifest(folder)
+    known = manifest.get("asked")
+    if not known:
+        made = f"{manifest['base']['target']} by {manifest['method']}"
+        raise UsageError(f"{folder} holds what another command made, {made}.", "Take another --out.")
+    differing = [name for name in {**asked, **known} if known.get(name) != asked.get(name)]
+    if differing:
+        told = "; ".join(f"{name} was {known.get(name)}, now {asked.get(name)}" for name in differing)
+        raise UsageError(
+            f"{folder} holds the result of something else: {told}.",
+            "Take another --out, or give the command that made it.",
+        )
+    return manifest
+
+
 def served(folder: Path, manifest: dict[str, Any]) -> str:
     """Return the spec by which the aligned model of a folder is asked."""
     bundled = manifest["base"]["target"].partition(":")[0] == places.BUNDLED
@@ -158,6 +183,7 @@ def _manifest(
 ) -> dict[str, Any]:
     return {
         "method": what.method,
+        "asked": dict(what.asked),
         "base": {"target": what.spec, "revision": base},
         "tuning": what.tuning.model_dump(mode="json"),
         "data": {

@@ -145,7 +145,7 @@ def run(
         device: cpu, gpu or a device of torch; default: a GPU if there is one.
         json: print one JSON document.
     """
-    from harmless.align.run import MANIFEST, Alignment, read_manifest
+    from harmless.align.run import Alignment, finished
 
     tuning = training.tuning(method)
     if plan:
@@ -153,13 +153,29 @@ def run(
         return
     if out_ is None:
         raise UsageError("Where is the aligned model to be?", "Give --out FOLDER.")
-    if (out_ / MANIFEST).is_file():
-        _show(read_manifest(out_), out_, json=json)
-        return
-    what = Alignment(target, method, _gathering(method, training, data), tuning, out_, device=device)
-    with open_store(workspace) as store, progress(json) as tell:
-        manifest = anyio.run(_aligned, what, data, store, tell, training.endless)
+    asked = asked_for(target, method, data, training)
+    manifest = finished(out_, asked)
+    if manifest is None:
+        gathering = _gathering(method, training, data)
+        what = Alignment(target, method, gathering, tuning, out_, device=device, asked=asked)
+        with open_store(workspace) as store, progress(json) as tell:
+            manifest = anyio.run(_aligned, what, data, store, tell, training.endless)
     _show(manifest, out_, json=json)
+
+
+def asked_for(target: str, method: str, data: Data, *options: Any) -> dict[str, Any]:
+    """Return what a command asks for as JSON has it: its options, and digests of the files they name."""
+    import json
+
+    from harmless.targets.models import sha256
+
+    found = {"target": target, "method": method}
+    for each in (data, *options):
+        found |= asdict(each)
+    named = [Path(each.partition("=")[2] or each) for each in data.data]
+    named += [*data.evaluation, *filter(None, [data.constitution])]
+    found |= {f"SHA-256 of {path}": sha256(path)[:16] for path in named if path.is_file()}
+    return dict(json.loads(json.dumps(found, default=str)))
 
 
 @align.command

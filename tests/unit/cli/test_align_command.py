@@ -46,8 +46,8 @@ def harmless(*arguments: str) -> int:
     return caught.value.code
 
 
-def command(out: str, epochs: str = "2") -> list[str]:
-    options = ["--method", "dpo", "--rank", "4", "--epochs", epochs, "--batch", "8"]
+def command(out: str, epochs: str = "2", method: str = "dpo") -> list[str]:
+    options = ["--method", method, "--rank", "4", "--epochs", epochs, "--batch", "8"]
     return ["align", "hf:base", "--data", "mine.jsonl", "--out", out, *options]
 
 
@@ -72,6 +72,28 @@ def test_a_finished_one_is_shown_and_not_done_again(capsys: pytest.CaptureFixtur
     assert harmless(*command("aligned")) == 0
     assert capsys.readouterr().out == first
     assert Path("aligned/adapter_model.safetensors").stat().st_mtime_ns == written
+
+
+def test_a_finished_one_is_not_shown_for_what_was_not_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless(*command("aligned")) == 0
+    capsys.readouterr()
+    assert harmless(*command("aligned", "3")) == 2
+    assert "epochs was 2.0, now 3.0" in capsys.readouterr().err
+    assert harmless(*command("aligned", method="sft")) == 2
+    said = capsys.readouterr()
+    assert "method was dpo, now sft" in said.err
+    assert "another --out" in said.err
+    assert said.out == ""
+    Path("mine.jsonl").write_text(Path("mine.jsonl").read_text().replace("Yes", "Yes."))
+    assert harmless(*command("aligned")) == 2
+    assert "SHA-256 of mine.jsonl" in capsys.readouterr().err
+
+
+def test_what_another_command_made_is_not_shown_as_a_result(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("made").mkdir()
+    Path("made/align.json").write_text('{"method": "dpo", "base": {"target": "hf:base"}}')
+    assert harmless(*command("made")) == 2
+    assert "another command made, hf:base by dpo" in capsys.readouterr().err
 
 
 def test_what_is_missing_or_wrong_is_said(capsys: pytest.CaptureFixture[str]) -> None:
