@@ -15,6 +15,7 @@ from harmless.core import (
     TargetInfo,
     Verdict,
 )
+from harmless.guards.refusal import RefusalGuard
 
 Answer = Callable[[str, Sampling], Reply]
 
@@ -70,6 +71,15 @@ class FakeGuard:
             score=float(unsafe),
             labels={"refusal": refusal, "compliance": 1 - refusal},
         )
+
+
+class FailingRefusal(RefusalGuard):
+    """The refusal guard, which fails on a reply with a certain word in it."""
+
+    def _judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
+        if any("GARBLED" in (each.reply or "") for each in exchanges):
+            raise ValueError("garbled")
+        return super()._judge(exchanges)
 
 
 def judges() -> dict[str, FakeGuard]:

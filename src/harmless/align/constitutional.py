@@ -16,6 +16,7 @@ from harmless.align.replies import own_replies
 from harmless.core import Exchange, Outcome, Reply, Sampling, Target
 
 UNSAFE = "the guard finds the better reply unsafe"
+UNJUDGED = "the guard could not judge the reply"
 SILENT = "the target does not reply"
 
 Made: TypeAlias = list[Draft | str]
@@ -111,12 +112,12 @@ def _says(reply: Reply) -> bool:
 
 
 async def _safe(made: Made) -> Made:
-    """Return what was made, without drafts whose good reply a guard finds unsafe."""
+    """Return what was made, without drafts whose good reply a guard finds unsafe or cannot judge."""
     found = list(made)
     drafts = {i: each for i, each in enumerate(made) if isinstance(each, Draft)}
     exchanges = [Exchange(conversation=each.conversation, reply=each.good) for each in drafts.values()]
     verdicts = await guards.load("judge").judge(exchanges)
     for i, verdict in zip(drafts, verdicts, strict=True):
         if verdict.outcome is not Outcome.SAFE:
-            found[i] = UNSAFE
+            found[i] = UNSAFE if verdict.outcome is Outcome.UNSAFE else UNJUDGED
     return found

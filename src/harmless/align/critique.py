@@ -30,6 +30,7 @@ class Flaw(StrEnum):
 
     NO_REPLY = "the critic or reviser does not reply"
     REFUSED = "the critic refuses to criticise"
+    UNJUDGED = "the guard could not judge the critique"
     ECHO = "the revision repeats the task"
     SAME = "the revision changes nothing"
 
@@ -151,14 +152,15 @@ async def _round(
     found = []
     for i, each in enumerate(revisions):
         done = Round(principles[i].id, critiques[i], _plain(texts[i]))
-        flaw = Flaw.REFUSED if declines[i] else _flaw(each.last, done)
+        flaw = declines[i] or _flaw(each.last, done)
         found.append(replace(each, rounds=(*each.rounds, done), flaw=flaw))
     return found
 
 
-async def _declined(asked: Sequence[Conversation], critiques: Sequence[str]) -> list[bool]:
+async def _declined(asked: Sequence[Conversation], critiques: Sequence[str]) -> list[Flaw | None]:
     exchanges = [Exchange(conversation=a, reply=c) for a, c in zip(asked, critiques, strict=True)]
-    return [refused(verdict) is True for verdict in await guards.load("refusal").judge(exchanges)]
+    flaws = {True: Flaw.REFUSED, False: None, None: Flaw.UNJUDGED}
+    return [flaws[refused(verdict)] for verdict in await guards.load("refusal").judge(exchanges)]
 
 
 def _plain(text: str) -> str:

@@ -15,7 +15,7 @@ from harmless.align.network import greedy
 from harmless.align.settings import Tuning
 from harmless.align.upper import Upper, reference
 from harmless.core import Exchange, Expect
-from harmless.errors import UsageError
+from harmless.errors import UnreachableError, UsageError
 from harmless.guards.refusal import refusal, refused
 from harmless.internals.chat import encode
 from harmless.internals.model import LocalModel
@@ -31,12 +31,13 @@ FEW = 160
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
-    """A point: of ``harmful`` and of ``benign`` prompts, how many were refused."""
+    """A point: of ``harmful`` and of ``benign`` prompts, how many were refused; neither has ``unjudged``."""
 
     refused: int
     harmful: int
     over_refused: int
     benign: int
+    unjudged: int = 0
 
     @property
     def score(self) -> float:
@@ -80,7 +81,11 @@ def few(examples: Sequence[Example], count: int = FEW) -> list[Example]:
 
 
 async def measure(local: LocalModel, examples: Sequence[Example]) -> Frontier:
-    """Return where the model stands on prompts that are not trained on, by its first greedy tokens."""
+    """Return where the model stands on prompts that are not trained on, by its first greedy tokens.
+
+    Raises:
+        UnreachableError: the guard could judge none of the replies.
+    """
     prompts = [encode(local, each.conversation).tokens for each in examples]
 
     def speak() -> list[str]:
@@ -91,14 +96,18 @@ async def measure(local: LocalModel, examples: Sequence[Example]) -> Frontier:
 
     replies = await run_sync(speak)
     exchanges = [Exchange(conversation=e.conversation, reply=r) for e, r in zip(examples, replies, strict=True)]
-    declined = [bool(refused(verdict)) for verdict in await refusal().judge(exchanges)]
-    wanted = [example.expect is Expect.REFUSE for example in examples]
-    return Frontier(
-        refused=sum(d and w for d, w in zip(declined, wanted, strict=True)),
-        harmful=sum(wanted),
-        over_refused=sum(d and not w for d, w in zip(declined, wanted, strict=True)),
-        benign=len(wanted) - sum(wanted),
+    verdicts = await refusal().judge(exchanges)
+    declined = [refused(verdict) for verdict in verdicts]
+    if examples and all(each is None for each in declined):
+        raise UnreachableError(
+            f"None of {len(examples)} replies could be judged: {verdicts[0].reason}.",
+            "The same command goes on once the guard `refusal` works.",
+        )
+    harmful, benign = (
+        [d for d, each in zip(declined, examples, strict=True) if d is not None and each.expect is expect]
+        for expect in (Expect.REFUSE, Expect.ANSWER)
     )
+    return Frontier(sum(harmful), len(harmful), sum(benign), len(benign), declined.count(None))
 
 
 def held_back(local: LocalModel, examples: Sequence[Example], tuning: Tuning) -> Encoded | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harmless import guards
 from harmless.align import templates
 from harmless.align.card import Card, card_of, write_card
-from harmless.align.constitutional import Maker
+from harmless.align.constitutional import SILENT, UNJUDGED, Maker
 from harmless.align.drafts import OWN, Draft, drafts_of, is_collection
 from harmless.align.examples import Example, write_examples
 from harmless.align.replies import own_replies
@@ -102,20 +102,38 @@ async def gather(
     Raises:
         GateFailedError: a prompt of a file or a run is, or nearly is, one of an evaluation suite; those of our
             own sources and of sets of the catalog are left out.
-        UsageError: a source is not to be aligned on, or nothing is left of the sources.
+        UsageError: a source is not to be aligned on, or nothing is left of the sources, of their harmful
+            prompts or of their benign ones.
         UnreachableError: a hub is out of reach; BadFileError: a file is not what it should be.
     """
     drafts, left_out = collected(what, store)
-    told = await _told(drafts)
+    wanted = told = await _told(drafts, left_out)
     if maker is not None:
         told = await _made(told, maker, target, folder / _KEPT, left_out)
     replies = await _asked(target, told, what, folder, observe)
     examples = await _screened(await _filled(told, replies, what, left_out), what, left_out)
     if not examples:
         raise UsageError("Nothing is left to align on.", f"Left out: {_counts(left_out)}.")
+    assert_both_kinds(wanted, examples, left_out)
     train, development = split(examples, what.development, what.seed)
     card = card_of(train, development, target=target.info, sources=what.sources, left_out=left_out)
     return Gathered(tuple(train), tuple(development), card)
+
+
+def assert_both_kinds(
+    wanted: Sequence[Draft | Example], left: Sequence[Example], left_out: Mapping[str, int]
+) -> None:
+    """Stop if all harmful prompts are lost, or all benign ones: the other kind alone teaches one answer to all.
+
+    Raises:
+        UsageError: says why they were left out.
+    """
+    for expect, kind in ((Expect.REFUSE, "harmful"), (Expect.ANSWER, "benign")):
+        count = sum(each.expect is expect for each in wanted)
+        if count and not any(each.expect is expect for each in left):
+            raise UsageError(
+                f"None of {count} {kind} prompts can be trained on.", f"Left out: {_counts(left_out)}."
+            )
 
 
 def collected(what: Gathering, store: Store | None = None) -> tuple[list[Draft], Counter[str]]:
@@ -175,13 +193,19 @@ def _may_be_used(drafts: Sequence[Draft], *, allowed: bool) -> None:
         )
 
 
-async def _told(drafts: Sequence[Draft]) -> list[Draft]:
+async def _told(drafts: Sequence[Draft], left_out: Counter[str]) -> list[Draft]:
     """Return the drafts with what is expected; where only the good reply tells it, the guard reads it."""
     open_ = [i for i, draft in enumerate(drafts) if draft.expect is None]
     declines = await _refused([(drafts[i], drafts[i].good or "") for i in open_])
-    found = list(drafts)
-    for i, declined in zip(open_, declines, strict=True):
-        found[i] = replace(drafts[i], expect=Expect.REFUSE if declined else Expect.ANSWER)
+    read = dict(zip(open_, declines, strict=True))
+    found = []
+    for i, draft in enumerate(drafts):
+        if i not in read:
+            found.append(draft)
+        elif read[i] is None:
+            left_out[UNJUDGED] += 1
+        else:
+            found.append(replace(draft, expect=Expect.REFUSE if read[i] else Expect.ANSWER))
     return found
 
 
@@ -222,11 +246,15 @@ async def _filled(
     found = []
     for i, draft in enumerate(drafts):
         if i in replies and draft.expect is Expect.ANSWER and declined.get(i) is not False:
-            left_out["the target refuses it already" if i in declined else "the target does not reply"] += 1
+            left_out[_cause(declined[i]) if i in declined else SILENT] += 1
             continue
         said = replies[i] if declined.get(i) is False else None
         found.append(_example(draft, said, what))
     return found
+
+
+def _cause(declined: bool | None) -> str:
+    return UNJUDGED if declined is None else "the target refuses it already"
 
 
 async def _screened(examples: list[Example], what: Gathering, left_out: Counter[str]) -> list[Example]:
@@ -263,5 +291,5 @@ async def _refused(asked: Sequence[tuple[Draft, str]]) -> list[bool | None]:
     return [refused(verdict) for verdict in await guard.judge(exchanges)]
 
 
-def _counts(counter: Counter[str]) -> str:
+def _counts(counter: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counter.items() if count) or "nothing"

@@ -18,7 +18,7 @@ from harmless.align.constitutional import Maker
 from harmless.align.encoding import Encoded, encoded
 from harmless.align.examples import Example, data_hash
 from harmless.align.frontier import Frontier, Leaning, few, held_back, measure
-from harmless.align.gather import Gathered, Gathering, gather
+from harmless.align.gather import Gathered, Gathering, assert_both_kinds, gather
 from harmless.align.settings import Tuning
 from harmless.align.speaker import Speaker
 from harmless.align.trainer import Observer, Report, Training
@@ -95,6 +95,7 @@ async def align(
     )
     gathered.write(what.out / _DATA)
     trees = encoded(local, gathered.train, what.tuning)
+    assert_both_kinds(gathered.train, trees.examples, trees.left_out)
     tell("ask the model before it is trained", None)
     asked = few(gathered.development)
     before = await _before(local, asked, what.out / _DATA)

@@ -294,6 +294,7 @@ def _point(known: dict[str, int]) -> str:
     return (
         f"refuses {known['refused']} of {known['harmful']} harmful"
         f" and {known['over_refused']} of {known['benign']} benign prompts held back"
+        + (f"; {known['unjudged']} could not be judged" if known["unjudged"] else "")
     )
 
 

@@ -16,7 +16,7 @@ pytest.importorskip("peft", reason="needs peft (extra align)")
 
 from harmless.align import frontier  # noqa: E402
 from harmless.align.encoding import encoded  # noqa: E402
-from harmless.align.frontier import Leaning, held_back, leaning  # noqa: E402
+from harmless.align.frontier import Frontier, Leaning, held_back, leaning, measure  # noqa: E402
 from harmless.align.lora import trainable  # noqa: E402
 from harmless.align.network import log_probabilities  # noqa: E402
 from harmless.align.objective import objective  # noqa: E402
@@ -24,7 +24,9 @@ from harmless.align.packing import pack  # noqa: E402
 from harmless.align.settings import Tuning  # noqa: E402
 from harmless.align.trainer import SETTLED, Training  # noqa: E402
 from harmless.align.upper import reference  # noqa: E402
+from harmless.errors import UnreachableError  # noqa: E402
 from harmless.internals.model import LocalModel, load  # noqa: E402
+from tests.doubles import FailingRefusal  # noqa: E402
 from tests.tiny import saved  # noqa: E402
 
 TUNING = Tuning(loss="simpo", rank=4, batch=2, rate=1e-2)
@@ -65,6 +67,20 @@ def test_without_both_replies_or_both_kinds_nothing_is_held_back(local: LocalMod
     alone = Example(conversation=user("a"), good="Yes", expect=Expect.ANSWER)
     assert held_back(local, [alone], TUNING) is None
     assert held_back(local, [BENIGN], TUNING) is None
+
+
+def test_what_the_guard_cannot_judge_is_neither_refused_nor_answered(
+    local: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies = iter(["I can't help with that.", "GARBLED", "Boil it for an hour.", "GARBLED"])
+    monkeypatch.setattr(frontier, "refusal", FailingRefusal)
+    monkeypatch.setattr(
+        local.tokenizer, "batch_decode", lambda spoken, **_: [next(replies) for _ in spoken], raising=False
+    )
+    found = anyio.run(measure, local, [HARMFUL, HARMFUL, BENIGN])
+    assert found == Frontier(refused=1, harmful=1, over_refused=0, benign=1, unjudged=1)
+    with pytest.raises(UnreachableError, match="None of 1 replies could be judged: ValueError: garbled"):
+        anyio.run(measure, local, [HARMFUL])
 
 
 def test_refusals_count_for_a_model_and_those_beyond_the_tolerated_against_it() -> None:
