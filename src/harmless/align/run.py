@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from anyio.to_thread import run_sync
 
-from harmless.align import export, lora
+from harmless.align import export, further, lora
 from harmless.align.checkpoint import Progress
 from harmless.align.constitutional import Maker
 from harmless.align.encoding import Encoded, encoded
@@ -203,12 +203,15 @@ def _manifest(
 
 def write_model(spec: str, tuning: Tuning, folder: Path, local: LocalModel) -> list[str]:
     """Write the trained weights and the tokenizer, and return the names of the files in the folder."""
-    name = base_name(spec)
-    if tuning.weights != "full":
+    name, earlier = base_name(spec), places.adapter_of(spec)
+    if tuning.weights == "full":
+        local.model.save_pretrained(folder)
+    else:
         for config in local.model.peft_config.values():
             config.base_model_name_or_path = name
-    further = {} if tuning.weights == "full" else {"save_embedding_layers": False}
-    local.model.save_pretrained(folder, **further)
+        local.model.save_pretrained(folder, save_embedding_layers=False)
+        if earlier:
+            further.combine(folder, earlier)
     local.tokenizer.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)  # peft's, which has nothing to say
     if tuning.weights != "full" and local.model.config.model_type in export.KINDS:
@@ -259,21 +262,34 @@ def configuration(spec: str) -> Any:
 
 
 def base_name(spec: str) -> str:
-    """Return how an adapter names its base: what stands behind the kind, a path from the root."""
+    """Return how an adapter names its base: what stands behind the kind, a path from the root.
+
+    Of a model with an adapter it is the base of that, as both are saved as one.
+    """
+    earlier = places.adapter_of(spec)
+    if earlier:
+        return base_of(earlier)
     kind, _, rest = spec.partition(":")
     named = rest if kind in ("hf", places.BUNDLED) and rest else spec
     return str(Path(named).resolve()) if Path(named).exists() else named
 
 
 def opened(spec: str, tuning: Tuning, device: str | None = None) -> LocalModel:
-    """Return the model to train; in 4 bits for ``qlora``.
+    """Return the model to train; in 4 bits for ``qlora``, and with an adapter that it has already merged in.
 
     Raises:
-        UsageError: ``qlora`` without a GPU, or the target is not a model that can be opened.
+        UsageError: ``qlora`` without a GPU or over an adapter, or the target is no model that can be opened.
         MissingExtraError: torch, transformers, peft or bitsandbytes is not installed.
     """
+    earlier = places.adapter_of(spec)
     if tuning.weights == "qlora":
+        if earlier:
+            raise UsageError(
+                f"The adapter of {earlier} cannot be merged into 4 bits.",
+                "Take --weights lora, or align its base once, on the data of both.",
+            )
         from harmless.align.quantised import open_quantised
 
         return open_quantised(spec)
-    return places.open_model(spec, device)
+    local = places.open_model(spec, device)
+    return further.merged(local, earlier) if earlier else local

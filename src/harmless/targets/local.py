@@ -29,17 +29,28 @@ def open_model(spec: str, device: str | None = None) -> LocalModel:
         UsageError: the target is not a model that can be opened, such as an endpoint.
         MissingExtraError, BadFileError, UnreachableError: see :func:`harmless.internals.model.load`.
     """
-    kind, _, rest = spec.partition(":")
+    kind = spec.partition(":")[0]
     if kind in ("openai", "anthropic", "scripted", "guarded", "defended", "steered"):
         raise UsageError(
             f"The inside of '{spec}' cannot be seen.", "Give embedded, or a local model as hf:FOLDER."
         )
-    argument = rest if kind in ("hf", BUNDLED) and rest else spec
+    argument = _argument(spec)
     if _known(argument):
         return replace(load(_folder(argument), device), name=argument)
-    adapter = (Path(argument) / ADAPTER).is_file()
-    base = base_of(Path(argument)) if adapter else ""
+    adapter = adapter_of(spec)
+    base = base_of(adapter) if adapter else ""
     return load(argument, device, base=_folder(base) if _known(base) else None)
+
+
+def adapter_of(spec: str) -> Path | None:
+    """Return the folder of the adapter that a spec names, None if it names a whole model."""
+    folder = Path(_argument(spec))
+    return folder if (folder / ADAPTER).is_file() else None
+
+
+def _argument(spec: str) -> str:
+    kind, _, rest = spec.partition(":")
+    return rest if kind in ("hf", BUNDLED) and rest else spec
 
 
 def _known(name: str) -> bool:

@@ -23,7 +23,7 @@ pytest.importorskip("peft", reason="needs peft (extra align)")
 from harmless.align import checkpoint, network, upper  # noqa: E402
 from harmless.align.encoding import encoded  # noqa: E402
 from harmless.align.lora import parameters, trainable  # noqa: E402
-from harmless.align.run import Alignment, align, opened, read_manifest  # noqa: E402
+from harmless.align.run import Alignment, align, configuration, opened, read_manifest, write_model  # noqa: E402
 from harmless.align.settings import Tuning  # noqa: E402
 from harmless.align.trainer import Report, Training, TrainingFailedError  # noqa: E402
 from harmless.errors import UsageError  # noqa: E402
@@ -182,3 +182,60 @@ def test_align_leaves_a_folder_that_is_a_target(folder: Path, tmp_path: Path) ->
     served = load(str(out), "cpu")
     assert served.revision != load(str(folder), "cpu").revision
     assert json.loads((out / "adapter_config.json").read_text())["base_model_name_or_path"] == str(folder)
+
+
+def logits(local: LocalModel) -> Any:
+    tokens = torch.tensor([list(range(20))], device=local.device)
+    with torch.inference_mode():
+        return local.model(tokens).logits
+
+
+def aligned_again(spec: str, out: Path, data: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Any:
+    """Align what a spec names, and return the logits of the trained model."""
+    seen: list[Any] = []
+
+    def writing(spec: str, tuning: Tuning, folder: Path, local: LocalModel) -> list[str]:
+        seen.append(logits(local))
+        return write_model(spec, tuning, folder, local)
+
+    monkeypatch.setattr("harmless.align.run.write_model", writing)
+    tuning = method("dpo").tuning(epochs=2, rate=1e-2, **changes)
+    what = Alignment(spec, "dpo", Gathering(sources=(str(data),), bad=True, screened=False), tuning, out)
+    anyio.run(align, what, opened(spec, tuning))
+    return seen[-1]
+
+
+def test_an_aligned_model_is_aligned_further_and_served_as_it_was_trained(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_examples(tmp_path / "mine.jsonl", examples(40))
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    aligned_again(f"hf:{folder}", first, data, monkeypatch, rank=4)
+    before = logits(load(str(first), "cpu"))
+    # With other layers, rank and scale than the first adapter's.
+    trained = aligned_again(f"hf:{first}", second, data, monkeypatch, rank=2, alpha=10, frozen=0.0)
+    served = load(str(second), "cpu")
+    torch.testing.assert_close(logits(served), trained, atol=1e-4, rtol=1e-4)
+    assert (trained - before).abs().max() > 0.01
+    assert configuration(f"hf:{second}").model_type == "mistral"
+    assert "adapter.gguf" in read_manifest(second)["files"]
+    settings = json.loads((second / "adapter_config.json").read_text())
+    assert (settings["r"], settings["base_model_name_or_path"]) == (6, str(folder))
+
+    whole = aligned_again(f"hf:{second}", third, data, monkeypatch, weights="full")
+    assert not (third / "adapter_config.json").exists()
+    torch.testing.assert_close(logits(load(str(third), "cpu")), whole, atol=1e-4, rtol=1e-4)
+
+
+def test_an_adapter_that_cannot_be_kept_is_said_before_training(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_examples(tmp_path / "mine.jsonl", examples(40))
+    first = tmp_path / "first"
+    aligned_again(f"hf:{folder}", first, data, monkeypatch, rank=4)
+    with pytest.raises(UsageError, match="merged into 4 bits"):
+        opened(f"hf:{first}", Tuning(weights="qlora"))
+    config = first / "adapter_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"use_rslora": True}))
+    with pytest.raises(UsageError, match="no plain LoRA adapter"):
+        opened(f"hf:{first}", Tuning())
