@@ -223,10 +223,14 @@ def exported(folder: Path, merged: export.Form | None = None) -> Path:
     """Write an aligned model for llama.cpp and return the file: its adapter, or with ``merged`` all of it.
 
     Raises:
-        UsageError: the folder holds no finished alignment, or all weights were trained.
+        UsageError: the folder holds no finished alignment, a steering, or all weights were trained.
         BadFileError: the base is not a GGUF file, which merging needs.
     """
     manifest = read_manifest(folder)
+    if "tuning" not in manifest:
+        raise UsageError(
+            f"{folder} holds a steering, which is no part of a model's file.", f"Ask {manifest['target']}."
+        )
     if manifest["tuning"]["weights"] == "full":
         raise UsageError(
             "All weights were trained, so there is no adapter.", "Use convert_hf_to_gguf.py of llama.cpp."

@@ -7,7 +7,7 @@ the place where the reply begins (Turner et al. 2023; Arditi et al. 2024).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +55,15 @@ def direction(local: LocalModel, drafts: Sequence[Draft], layer: int | None, str
     return Steering({at: (strength * difference_in_means(*means)).astype(np.float32)})
 
 
-def write(folder: Path, steering: Steering, spec: str, drafts: Sequence[Draft]) -> dict[str, Any]:
-    """Write ``steering.npz`` and the manifest into a folder, and return the manifest."""
+def write(
+    folder: Path, steering: Steering, spec: str, drafts: Sequence[Draft], asked: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write ``steering.npz`` and the manifest, which keeps what was ``asked`` for, and return the manifest."""
     steering.save(folder / FILE)
     ((layer, vector),) = steering.vectors.items()
     manifest = {
         "method": STEER,
+        "asked": dict(asked),
         "base": {"target": spec},
         "layer": layer,
         "norm": round(float(np.linalg.norm(vector)), 3),

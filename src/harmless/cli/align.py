@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 align = App(name="align", help="Train a model to refuse what is harmful and to answer the rest.")
 lazy.command(align, "compare", "align_compare:compare")
 lazy.command(align, "steer", "align_steer:steer")
+
+_NOWHERE = ("Where is the aligned model to be?", "Give --out FOLDER.")
 
 #: Minutes of training on a CPU where the user says nothing.
 MINUTES = 12.0
@@ -94,24 +96,31 @@ class Training:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Data:
-    """What is learned from."""
+class Sources:
+    """Where prompts come from."""
 
     data: Several = ()
     """Files of examples or prompts, runs of check or attack (their failures), sets of the catalog, `pairs` and
     `ordinary`; default: our own contrast pairs and everyday prompts."""
     limit: int | None = None
     """At most so many examples of each source."""
-    reply_tokens: int = 12
-    """How much of the model's own replies to benign prompts it is held to, in tokens."""
-    openings: int = 1
-    """In how many ways refusals may begin; a small model learns few ways sooner."""
     evaluation: Annotated[
         tuple[Path, ...], Parameter(consume_multiple=True, negative="", show_default=False)
     ] = ()
     """Files of prompts that the model will be measured on; the built-in suites are kept out in any case."""
     allow_non_commercial: bool = False
     """Learn from rows whose licence forbids commercial use."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Data(Sources):
+    """What is learned from."""
+
+    reply_tokens: int = 12
+    """How much of the model's own replies to benign prompts it is held to, in tokens."""
+    openings: int = 1
+    """In how many ways refusals may begin; a small model learns few ways sooner."""
     critic: str | None = None
     """Target that criticises and revises (cai) or judges (rlaif); default: the model itself."""
     constitution: Path | None = None
@@ -140,19 +149,23 @@ def run(
     Args:
         target: embedded, or a local model: hf:FOLDER, hf:OWNER/NAME, embedded:FILE.gguf.
         out_: folder to write.
-        method: sft, dpo, orpo, simpo, kto, cai or rlaif.
+        method: sft, dpo, orpo, simpo, kto, cai or rlaif; or steer, which trains nothing.
         plan: only tell what memory and time it needs on a GPU.
         device: cpu, gpu or a device of torch; default: a GPU if there is one.
         json: print one JSON document.
     """
     from harmless.align.run import Alignment, finished
+    from harmless.align.steer import STEER
 
+    if method == STEER:
+        _steer(target, out_, training, data, plan=plan, device=device, json=json, workspace=workspace)
+        return
     tuning = training.tuning(method)
     if plan:
         _plan(target, tuning, json=json)
         return
     if out_ is None:
-        raise UsageError("Where is the aligned model to be?", "Give --out FOLDER.")
+        raise UsageError(*_NOWHERE)
     asked = asked_for(target, method, data, training)
     manifest = finished(out_, asked)
     if manifest is None:
@@ -163,7 +176,24 @@ def run(
     _show(manifest, out_, json=json)
 
 
-def asked_for(target: str, method: str, data: Data, *options: Any) -> dict[str, Any]:
+def _steer(
+    target: str, folder: Path | None, training: Training, data: Data, *, plan: bool, **further: Any
+) -> None:
+    """Do what ``harmless align steer`` does; options that would have no effect are an error."""
+    from harmless.cli.align_steer import steer
+
+    sources = Sources(**{each.name: getattr(data, each.name) for each in fields(Sources)})
+    if plan or training != Training() or data != Data(**vars(sources)):
+        raise UsageError(
+            "Steering trains nothing, so that options of training have no effect.",
+            "Leave them out; its own are in harmless align steer --help.",
+        )
+    if folder is None:
+        raise UsageError(*_NOWHERE)
+    steer(target, out_=folder, sources=sources, **further)
+
+
+def asked_for(target: str, method: str, data: Sources, *options: Any) -> dict[str, Any]:
     """Return what a command asks for as JSON has it: its options, and digests of the files they name."""
     import json
 
@@ -173,7 +203,7 @@ def asked_for(target: str, method: str, data: Data, *options: Any) -> dict[str, 
     for each in (data, *options):
         found |= asdict(each)
     named = [Path(each.partition("=")[2] or each) for each in data.data]
-    named += [*data.evaluation, *filter(None, [data.constitution])]
+    named += [*data.evaluation, *filter(None, [getattr(data, "constitution", None)])]
     found |= {f"SHA-256 of {path}": sha256(path)[:16] for path in named if path.is_file()}
     return dict(json.loads(json.dumps(found, default=str)))
 

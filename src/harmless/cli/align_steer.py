@@ -7,11 +7,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from harmless.cli.align import Data
+from harmless.cli.align import Sources, asked_for
 from harmless.cli.console import out, print_json
 from harmless.cli.options import Workspace, open_store
 
-_DATA = Data()
+_SOURCES = Sources()
 
 
 def steer(
@@ -21,7 +21,7 @@ def steer(
     out_: Annotated[Path, Parameter(name="--out")],
     layer: int | None = None,
     strength: float = 1.0,
-    data: Data = _DATA,
+    sources: Sources = _SOURCES,
     device: str | None = None,
     json: bool = False,
     workspace: Workspace = None,
@@ -40,21 +40,25 @@ def steer(
     """
     from harmless.align.drafts import OWN
     from harmless.align.gather import Gathering, collected
-    from harmless.align.steer import direction, write
+    from harmless.align.run import finished
+    from harmless.align.steer import STEER, direction, write
     from harmless.targets.local import open_model
 
-    what = Gathering(
-        sources=data.data or OWN,
-        limit=data.limit or 200,
-        evaluations=data.evaluation,
-        allow_non_commercial=data.allow_non_commercial,
-    )
-    with open_store(workspace) as store:
-        drafts, _ = collected(what, store)
-    local = open_model(target, device)
-    manifest = write(out_, direction(local, drafts, layer, strength), target, drafts)
+    asked = asked_for(target, STEER, sources) | {"layer": layer, "strength": strength}
+    manifest = finished(out_, asked)
+    if manifest is None:
+        what = Gathering(
+            sources=sources.data or OWN,
+            limit=sources.limit or 200,
+            evaluations=sources.evaluation,
+            allow_non_commercial=sources.allow_non_commercial,
+        )
+        with open_store(workspace) as store:
+            drafts, _ = collected(what, store)
+        steering = direction(open_model(target, device), drafts, layer, strength)
+        manifest = write(out_, steering, target, drafts, asked)
     if json:
         print_json(manifest)
         return
-    out.print(f"Layer {manifest['layer']}, by {manifest['norm']:.3g}, from {len(drafts)} prompts.")
+    out.print(f"Layer {manifest['layer']}, by {manifest['norm']:.3g}, from {manifest['prompts']} prompts.")
     out.print(f"Ask it: harmless check {manifest['target']}", soft_wrap=True)

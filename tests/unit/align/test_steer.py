@@ -55,7 +55,7 @@ def test_what_cannot_be_steered_is_said(local: LocalModel) -> None:
 
 def test_the_folder_names_the_target(tmp_path: Path) -> None:
     steering = Steering({1: np.ones(32, np.float32)})
-    manifest = write(tmp_path / "steer", steering, "embedded", drafts(Expect.REFUSE))
+    manifest = write(tmp_path / "steer", steering, "embedded", drafts(Expect.REFUSE), {})
     assert manifest["target"] == f"steered:{tmp_path / 'steer'}:embedded"
     assert json.loads((tmp_path / "steer" / "align.json").read_text())["method"] == "steer"
     np.testing.assert_array_equal(Steering.load(tmp_path / "steer" / "steering.npz").vectors[1], np.ones(32))
@@ -68,8 +68,25 @@ def test_the_command(
     folder = saved(tmp_path / "model")
     rows = [{"prompt": "XX bad thing", "expect": "refuse"}, {"prompt": "oo good thing", "expect": "answer"}]
     (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    with pytest.raises(SystemExit) as end:
-        main(["align", "steer", f"hf:{folder}", "--data", "mine.jsonl", "--out", "steer", "--json"])
-    assert end.value.code == 0
+
+    def harmless(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        return int(str(end.value.code))
+
+    given = [f"hf:{folder}", "--data", "mine.jsonl"]
+    assert harmless("align", "steer", *given, "--out", "steer", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["layer"], document["prompts"]) == (1, 2)
+    assert harmless("align", *given, "--method", "steer", "--out", "same", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["norm"] == document["norm"]
+    for option in (["--epochs", "3"], ["--critic", "embedded"], ["--plan"]):
+        assert harmless("align", *given, "--method", "steer", "--out", "x", *option) == 2
+        assert "have no effect" in capsys.readouterr().err
+    assert harmless("align", "steer", *given, "--out", "x", "--critic", "embedded") == 2
+    assert harmless("align", *given, "--method", "sft", "--out", "steer") == 2
+    assert "method was steer, now sft" in capsys.readouterr().err
+    assert harmless("align", "steer", *given, "--out", "steer", "--strength", "2") == 2
+    assert "strength was 1.0, now 2.0" in capsys.readouterr().err
+    assert harmless("align", "export", "steer") == 2
+    assert "holds a steering" in capsys.readouterr().err
