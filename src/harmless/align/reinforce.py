@@ -23,7 +23,17 @@ from harmless.align.network import log_probabilities, room, summed
 from harmless.align.packing import Tokens, Tree, bins, pack
 from harmless.align.rollouts import Drawing, sampled
 from harmless.align.settings import Tuning
-from harmless.align.trainer import EVERY_S, LAST, Report, check_finite, descend, optimiser_of, schedule
+from harmless.align.trainer import (
+    EVERY_S,
+    LAST,
+    Report,
+    check_finite,
+    clipped,
+    descend,
+    enough_memory,
+    optimiser_of,
+    schedule,
+)
 from harmless.align.upper import Upper, reference
 from harmless.core import digest
 from harmless.internals.model import LocalModel
@@ -69,19 +79,20 @@ class Reinforcement:
         """Train to the end.
 
         Raises:
-            TrainingFailedError: the loss is not a number.
+            TrainingFailedError: the loss or a gradient is not a number, or the memory is too small.
             UsageError: the folder holds another training; BadFileError: its checkpoint is damaged.
             UnreachableError: what the reward needs cannot be reached; the same call goes on later.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        loop = await run_sync(_Loop, self)
-        progress = loop.progress
-        while progress.step < progress.steps:
-            places = loop.places(progress.step)
-            replies, texts = await run_sync(loop.speak, places)
-            asked = [place for place in places for _ in range(self.how.draws)]
-            rewards = await self.reward(progress.step, asked, texts)
-            observe(await run_sync(loop.learn, places, replies, rewards.reshape(len(places), -1)))
+        with enough_memory():
+            loop = await run_sync(_Loop, self)
+            progress = loop.progress
+            while progress.step < progress.steps:
+                places = loop.places(progress.step)
+                replies, texts = await run_sync(loop.speak, places)
+                asked = [place for place in places for _ in range(self.how.draws)]
+                rewards = await self.reward(progress.step, asked, texts)
+                observe(await run_sync(loop.learn, places, replies, rewards.reshape(len(places), -1)))
         await run_sync(loop.save)
         self.local.model.eval()
         return progress
@@ -143,8 +154,8 @@ class _Loop:
         worth = advantages(rewards - self.training.kl * drift)
         self.local.model.train()
         loss = self._backward(trees, upper, worth)
-        check_finite(loss, self.progress.step, self.training.folder)
-        descend(self.local, self.optimiser, self.peak * schedule(self.progress, self.tuning.warm_up))
+        check_finite(loss, clipped(self.local), self.progress.step, self.training.folder)
+        descend(self.optimiser, self.peak * schedule(self.progress, self.tuning.warm_up))
         self.progress.step += 1
         shown = {"reward": float(np.nanmean(rewards)), "kl": float(drift.mean())}
         self.progress.history.append({"step": self.progress.step, **shown})

@@ -21,7 +21,7 @@ from harmless.align.frontier import Frontier, Leaning, few, held_back, measure
 from harmless.align.gather import Gathered, Gathering, assert_both_kinds, gather
 from harmless.align.settings import Tuning
 from harmless.align.speaker import Speaker
-from harmless.align.trainer import Observer, Report, Training
+from harmless.align.trainer import Observer, Report, Training, enough_memory
 from harmless.core import Target, digest
 from harmless.errors import BadFileError, UsageError
 from harmless.evidence import Store
@@ -85,7 +85,7 @@ async def align(
     """Align a model and return what came of it; ``local`` is the model that ``what.spec`` names.
 
     Raises:
-        TrainingFailedError: the loss is not a number, or the memory is too small.
+        TrainingFailedError: the loss or a gradient is not a number, or the memory is too small.
         GateFailedError: a prompt to train on is one of an evaluation suite.
         HarmlessError: see :func:`harmless.align.gather.gather` and :class:`harmless.align.trainer.Training`.
     """
@@ -98,7 +98,8 @@ async def align(
     assert_both_kinds(gathered.train, trees.examples, trees.left_out)
     tell("ask the model before it is trained", None)
     asked = few(gathered.development)
-    before = await _before(local, asked, what.out / _DATA)
+    with enough_memory():
+        before = await _before(local, asked, what.out / _DATA)
     tell("before", before)
     base = local.revision
     trained = await run_sync(lora.trainable, local, what.tuning)
@@ -115,7 +116,8 @@ async def align(
     )
     tell("train", None)
     progress = await training.run(_observer(tell))
-    after = await measure(trained, asked)
+    with enough_memory():
+        after = await measure(trained, asked)
     tell("after", after)
     manifest = _manifest(what, base, gathered, trees, progress)
     manifest |= {"before": asdict(before), "after": asdict(after)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -99,18 +100,19 @@ class Training:
         """Train to the end and leave the best weights in the model.
 
         Raises:
-            TrainingFailedError: the loss is not a number, or the memory is too small.
+            TrainingFailedError: the loss or a gradient is not a number, or the memory is too small.
             UsageError: the folder holds another training; BadFileError: its checkpoint is damaged.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        loop = await run_sync(_Loop, self)
-        progress = loop.progress
-        marks = {max(1, round(progress.steps * share)) for share in MARKS}
-        while progress.step < progress.steps:
-            observe(await run_sync(loop.step))
-            if self.development and progress.step in marks:
-                observe(await self._measured(loop))
-                await run_sync(loop.save)
+        with enough_memory():
+            loop = await run_sync(_Loop, self)
+            progress = loop.progress
+            marks = {max(1, round(progress.steps * share)) for share in MARKS}
+            while progress.step < progress.steps:
+                observe(await run_sync(loop.step))
+                if self.development and progress.step in marks:
+                    observe(await self._measured(loop))
+                    await run_sync(loop.save)
         await run_sync(loop.save)
         checkpoint.take_best(self.folder / _BEST, self.local)
         self.local.model.eval()
@@ -175,8 +177,8 @@ class _Loop:
         began, progress = time.monotonic(), self.progress
         batch = self._batch(progress.step)
         loss, figures = self._backward(batch, progress.step)
-        check_finite(loss, progress.step, self.training.folder)
-        descend(self.local, self.optimiser, self.peak * schedule(progress, self.tuning.warm_up))
+        check_finite(loss, clipped(self.local), progress.step, self.training.folder)
+        descend(self.optimiser, self.peak * schedule(progress, self.tuning.warm_up))
         progress.step += 1
         took = time.monotonic() - began
         self.tokens, self.seconds, progress.seconds = (
@@ -239,24 +241,19 @@ class _Loop:
     def _backward(self, batch: list[_Part], step: int) -> tuple[float, dict[str, float]]:
         """Add up the gradients of a step; return its loss and what is shown beside."""
         total, shown = 0.0, dict[str, float]()
-        try:
-            for part in batch:
-                logs = network.distributions(self.local, self.states.now(part.pack, part.states))
-                values = logs.gather(1, part.pack.targets[:, None])[:, 0]
-                loss, figures = objective(values, part.pack, part.reference, self.tuning, self.progress.line)
-                loss = loss + self._moved(part, logs)
-                (loss * part.share).backward()
-                total += float(loss.detach()) * part.share
-                for name, value in figures.items():
-                    shown[name] = shown.get(name, 0.0) + value * part.share
-            if self.plain:
-                moved = self.plain.divergence(step)
-                (self.tuning.hold * moved).backward()
-                shown["moved"] = float(moved.detach())
-        except RuntimeError as error:
-            if "memory" not in str(error):
-                raise
-            raise TrainingFailedError(f"The memory is too small: {first_line(error)}.", _ADVICE) from error
+        for part in batch:
+            logs = network.distributions(self.local, self.states.now(part.pack, part.states))
+            values = logs.gather(1, part.pack.targets[:, None])[:, 0]
+            loss, figures = objective(values, part.pack, part.reference, self.tuning, self.progress.line)
+            loss = loss + self._moved(part, logs)
+            (loss * part.share).backward()
+            total += float(loss.detach()) * part.share
+            for name, value in figures.items():
+                shown[name] = shown.get(name, 0.0) + value * part.share
+        if self.plain:
+            moved = self.plain.divergence(step)
+            (self.tuning.hold * moved).backward()
+            shown["moved"] = float(moved.detach())
         return total, shown
 
     def _moved(self, part: _Part, logs: Any) -> Any:
@@ -311,20 +308,39 @@ def optimiser_of(local: LocalModel, rate: float) -> Any:
     return torch.optim.AdamW(list(parameters(local).values()), lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
 
 
-def check_finite(loss: float, step: int, folder: Path) -> None:
-    """Stop with TrainingFailedError if the loss of a step is not a number."""
-    if not math.isfinite(loss):
-        raise TrainingFailedError(
-            f"The loss is not a number at step {step + 1}.",
-            f"The last good checkpoint is in {folder / LAST}; try a lower --rate in another --out.",
-        )
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Give advice where torch runs out of memory while the block runs: TrainingFailedError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        raise TrainingFailedError(f"The memory is too small: {first_line(error)}.", _ADVICE) from error
 
 
-def descend(local: LocalModel, optimiser: Any, rate: float) -> None:
-    """Clip the gradients, take a step at this rate, and forget the gradients."""
+def check_finite(loss: float, norm: float, step: int, folder: Path) -> None:
+    """Stop with TrainingFailedError if the loss of a step is not a number, or the norm of its gradient.
+
+    A loss may be finite and its gradient not; the weights would no longer be numbers after the step.
+    """
+    for name, value in (("loss", loss), ("gradient", norm)):
+        if not math.isfinite(value):
+            raise TrainingFailedError(
+                f"The {name} is not a number at step {step + 1}.",
+                f"The last good checkpoint is in {folder / LAST}; try a lower --rate in another --out.",
+            )
+
+
+def clipped(local: LocalModel) -> float:
+    """Clip the gradients, and return their norm before."""
     import torch
 
-    torch.nn.utils.clip_grad_norm_(list(parameters(local).values()), _CLIP)
+    return float(torch.nn.utils.clip_grad_norm_(list(parameters(local).values()), _CLIP))
+
+
+def descend(optimiser: Any, rate: float) -> None:
+    """Take a step at this rate, and forget the gradients."""
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.step()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.hf
 torch = pytest.importorskip("torch", reason="needs torch (extra hf)")
 pytest.importorskip("peft", reason="needs peft (extra align)")
 
-from harmless.align import checkpoint, network, upper  # noqa: E402
+from harmless.align import checkpoint, upper  # noqa: E402
 from harmless.align.encoding import encoded  # noqa: E402
 from harmless.align.lora import parameters, trainable  # noqa: E402
 from harmless.align.run import Alignment, align, configuration, opened, read_manifest, write_model  # noqa: E402
@@ -145,15 +146,46 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_checkpoint(
     assert np.isfinite(weights(fresh.local)).all()
 
 
-def test_too_little_memory_is_said_with_advice(
+def test_a_gradient_that_is_not_a_number_stops_before_the_step(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = training(folder, tmp_path)
+    monkeypatch.setattr("harmless.align.trainer.EVERY_S", 0.0)
+    spoilt = next(iter(parameters(what.local).values()))
+
+    def spoil(known: Report) -> None:
+        if known.step == 3:
+            spoilt.register_hook(lambda gradient: gradient * float("nan"))
+
+    with pytest.raises(TrainingFailedError, match="gradient is not a number at step 4"):
+        anyio.run(what.run, spoil)
+    assert np.isfinite(weights(what.local)).all()
+    fresh = training(folder, tmp_path)
+    optimiser = torch.optim.AdamW(parameters(fresh.local).values())
+    progress = checkpoint.restore(tmp_path / "checkpoint", fresh.local, optimiser, fresh.key)
+    assert progress is not None
+    assert progress.step == 3
+    assert np.isfinite(weights(fresh.local)).all()
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "harmless.align.network.distributions",
+        "harmless.align.before.pack",
+        "harmless.align.trainer.descend",
+        "harmless.align.trainer.measure",
+    ],
+)
+def test_too_little_memory_is_said_with_advice(
+    place: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
 
-    monkeypatch.setattr(network, "distributions", full)
+    monkeypatch.setattr(place, full)
     with pytest.raises(TrainingFailedError, match="memory is too small") as error:
-        trained(training(folder, tmp_path))
+        trained(replace(training(folder, tmp_path), development=examples(2)))
     assert "--batch" in error.value.next_step
 
 
