@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from harmless.check.recorded import RecordedTarget
 from harmless.check.run import Start
 from harmless.core import Guard, Policy, Target
 from harmless.data import Suite
-from harmless.errors import UsageError
+from harmless.errors import GateFailedError, UsageError
 from harmless.evidence import Store
 from harmless.targets.guarded import GuardedTarget
 
@@ -37,6 +37,7 @@ class Aligning:
         folder: where the aligned model is written; one that is there already is taken.
         load: opens the target of a spec.
         tell: told what is done.
+        measured: what the target is checked with, of which nothing may be trained on.
     """
 
     spec: str
@@ -44,6 +45,7 @@ class Aligning:
     folder: Path
     load: Callable[[str], Target]
     tell: Callable[[str], None] = lambda step: None
+    measured: tuple[Suite, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ async def make_harmless(
     if aligning is None:
         paths = report.write(store, after, before=before, out=out)
         return Made(compare(store, before, after), paths[0])
-    model = aligning.load(await _aligned(aligning, store))
+    model = aligning.load(await _aligned(replace(aligning, measured=(suite,)), store))
     try:
         proof = prove(store, [before, after, *await both(model)])
     finally:
@@ -143,12 +145,30 @@ async def _aligned(what: Aligning, store: Store) -> str:
                 f"{what.folder} holds another model, {manifest['base']['target']} aligned.",
                 "Choose another --out.",
             )
+        _keep_apart(what.folder, what.measured)
     else:
-        gathering = Gathering(limit=EXAMPLES, bad=tuning.pairs, reply_tokens=12)
+        gathering = Gathering(limit=EXAMPLES, bad=tuning.pairs, reply_tokens=12, evaluations=what.measured)
         alignment = Alignment(what.spec, what.method, gathering, tuning, what.folder)
         local = await run_sync(opened, what.spec, tuning)
         manifest = (await align(alignment, local, store, _steps(what.tell))).manifest
     return served(what.folder, manifest)
+
+
+def _keep_apart(folder: Path, measured: Sequence[Suite]) -> None:
+    """Stop with GateFailedError if the model in a folder was aligned on what it is to be measured with."""
+    from harmless.align.examples import read_examples
+    from harmless.align.gather import DEVELOPMENT, TRAIN
+    from harmless.align.run import DATA
+    from harmless.data.overlap import assert_no_contamination
+
+    files = [folder / DATA / name for name in (TRAIN, DEVELOPMENT)]
+    learned = {each.text for file in files if file.is_file() for each in read_examples(file)}
+    try:
+        assert_no_contamination(sorted(learned), measured)
+    except GateFailedError as error:
+        raise GateFailedError(
+            error.message, f"The model in {folder} was aligned on them: choose another --out."
+        ) from None
 
 
 def _steps(tell: Callable[[str], None]) -> Told:

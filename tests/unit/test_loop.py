@@ -10,10 +10,11 @@ import anyio
 import pytest
 
 from harmless import guards, loop
+from harmless.align.examples import Example, write_examples
 from harmless.check import CheckOptions, load_policy
-from harmless.core import Target
+from harmless.core import Expect, Target
 from harmless.data import Suite, load_suite
-from harmless.errors import UsageError
+from harmless.errors import GateFailedError, UsageError
 from harmless.evidence import Store
 from harmless.loop import Aligning, Made, make_harmless
 from tests.doubles import FakeGuard, FakeTarget, judges, said
@@ -144,3 +145,44 @@ def test_a_finished_alignment_is_taken_as_it_is(tmp_path: Path, base: str, files
     what = Aligning(base, "dpo", tmp_path, lambda spec: model("x", harmful))
     with Store(tmp_path / "evidence.db") as store:
         assert anyio.run(loop._aligned, what, store) == f"{kind}:{tmp_path}"
+
+
+def test_the_suite_is_kept_out_of_what_is_trained_on(
+    tmp_path: Path, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harmless.align import run
+
+    seen: list[run.Alignment] = []
+
+    async def align(what: run.Alignment, *_: object) -> run.Aligned:
+        seen.append(what)
+        raise UsageError("that will do")
+
+    monkeypatch.setattr(run, "align", align)
+    monkeypatch.setattr(run, "opened", lambda *_: None)
+    what = Aligning("embedded", "dpo", tmp_path / "aligned", lambda spec: model("x", harmful))
+
+    async def start(store: Store) -> Made:
+        monkeypatch.setattr(guards, "load", lambda spec, policy=None: Catching(lambda text: False))
+        return await make_harmless(
+            model("base", harmful), "front", suite, load_policy(), store, judges(), CheckOptions(),
+            out=tmp_path / "report", aligning=what,
+        )  # fmt: skip
+
+    with Store(tmp_path / "evidence.db") as store, pytest.raises(UsageError, match="that will do"):
+        anyio.run(start, store)
+    assert seen[0].gathering.evaluations == (suite,)
+
+
+def test_a_model_aligned_on_prompts_of_the_suite_is_not_taken(tmp_path: Path, suite: Suite) -> None:
+    (tmp_path / "align.json").write_text(json.dumps({"base": {"target": "embedded"}, "files": []}))
+    (tmp_path / "data").mkdir()
+    learned = Example(conversation=suite.prompts[0].conversation, good="No.", expect=Expect.REFUSE)
+    write_examples(tmp_path / "data" / "development.jsonl", [learned])
+    what = Aligning("embedded", "dpo", tmp_path, lambda spec: model("x", harmful), measured=(suite,))
+    with (
+        Store(tmp_path / "evidence.db") as store,
+        pytest.raises(GateFailedError, match="1 exact") as caught,
+    ):
+        anyio.run(loop._aligned, what, store)
+    assert "another --out" in caught.value.next_step

@@ -42,7 +42,7 @@ class Gathering:
             refusal of a benign one. Methods that learn from preferences need it.
         reply_tokens: how long the target's own replies may be.
         development: the share of groups of near-duplicates that is held back.
-        evaluations: files of prompts that models are measured on, beside the built-in suites.
+        evaluations: suites, or files of prompts, that models are measured on, beside the built-in ones.
         allow_non_commercial: take rows whose licence forbids commercial use.
         openings: how many ways to begin a refusal are drawn from. With many, the first word of a refusal is
             as open as that of an answer, and greedy decoding of a small model finds none of them
@@ -56,7 +56,7 @@ class Gathering:
     bad: bool = False
     reply_tokens: int = 48
     development: float = 0.15
-    evaluations: tuple[Path, ...] = ()
+    evaluations: tuple[Path | Suite, ...] = ()
     allow_non_commercial: bool = False
     openings: int = 1
     screened: bool = True

@@ -36,7 +36,7 @@ MANIFEST = "align.json"
 Told: TypeAlias = Callable[[str, Report | Frontier | Leaning | None], None]
 """Gets the name of what is done now, and what is known of it."""
 
-_DATA, _WORK = "data", "training"
+DATA, _WORK = "data", "training"
 
 
 @dataclass(frozen=True)
@@ -91,15 +91,15 @@ async def align(
     """
     tell("gather examples, and the model's own replies", None)
     gathered = await gather(
-        what.target or Speaker(local), what.gathering, what.out / _DATA, store=store, maker=what.maker
+        what.target or Speaker(local), what.gathering, what.out / DATA, store=store, maker=what.maker
     )
-    gathered.write(what.out / _DATA)
+    gathered.write(what.out / DATA)
     trees = encoded(local, gathered.train, what.tuning)
     assert_both_kinds(gathered.train, trees.examples, trees.left_out)
     tell("ask the model before it is trained", None)
     asked = few(gathered.development)
     with enough_memory():
-        before = await _before(local, asked, what.out / _DATA)
+        before = await _before(local, asked, what.out / DATA)
     tell("before", before)
     base = local.revision
     trained = await run_sync(lora.trainable, local, what.tuning)

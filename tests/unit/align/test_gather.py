@@ -135,8 +135,9 @@ def test_a_prompt_of_an_evaluation_suite_fails_the_run(tmp_path: Path) -> None:
 def test_a_prompt_of_a_file_to_evaluate_with_fails_the_run(tmp_path: Path) -> None:
     measured = tmp_path / "measured.jsonl"
     measured.write_text(json.dumps({**BENIGN, "prompt": BENIGN["prompt"].upper()}))
-    with pytest.raises(GateFailedError, match=r"measured\.jsonl: 1 exact"):
-        gathered(tmp_path, file(tmp_path, BENIGN), evaluations=(measured,))
+    for each in (measured, load_suite(str(measured))):
+        with pytest.raises(GateFailedError, match=r"measured\.jsonl: 1 exact"):
+            gathered(tmp_path, file(tmp_path, BENIGN), evaluations=(each,))
 
 
 def test_our_own_pairs_and_everyday_prompts_are_apart_from_every_built_in_suite(tmp_path: Path) -> None:

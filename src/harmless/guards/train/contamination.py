@@ -15,13 +15,13 @@ from harmless.guards.train.rows import Row, Rows
 REASON = "in an evaluation suite"
 
 
-def suites(files: Sequence[Path] = ()) -> list[Suite]:
-    """Return everything built in that is measured on, and the suites in ``files``; see :func:`load_suite`."""
+def suites(further: Sequence[Path | Suite] = ()) -> list[Suite]:
+    """Return everything built in that is measured on, and further suites or files; see :func:`load_suite`."""
     built_in = [
         Suite("twins", tuple(twins())),
         Suite("ordinary", (*ordinary("ordinary"), *ordinary("short"))),
     ]
-    return built_in + [load_suite(str(path)) for path in files]
+    return built_in + [each if isinstance(each, Suite) else load_suite(str(each)) for each in further]
 
 
 def cleaned(rows: Rows, evaluations: Sequence[Suite]) -> Rows:
