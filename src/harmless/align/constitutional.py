@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from harmless import guards
 from harmless.align.constitution import Constitution
@@ -25,6 +25,11 @@ Made: TypeAlias = list[Draft | str]
 
 class Maker(Protocol):
     """Makes the replies to prompts that are to be refused."""
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Who makes them, and by what, for the manifest."""
+        ...
 
     async def make(self, drafts: Sequence[Draft], target: Target, kept: Path) -> Made:
         """Return each draft with its replies, or why there are none, in order.
@@ -52,6 +57,16 @@ class Revising:
     rounds: int = 1
     reply_tokens: int = 64
     seed: int = 0
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Critic, reviser, rounds and constitution."""
+        return {
+            "critic": _named(self.critic),
+            "reviser": _named(self.reviser or self.critic),
+            "rounds": self.rounds,
+            "constitution": _digested(self.constitution),
+        }
 
     async def make(self, drafts: Sequence[Draft], target: Target, kept: Path) -> Made:
         """Return drafts with replies; a revision with a flaw, or an unsafe one, is a cause."""
@@ -84,6 +99,11 @@ class Preferring:
     reply_tokens: int = 64
     seed: int = 0
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """Judge and constitution."""
+        return {"judge": _named(self.judge), "constitution": _digested(self.constitution)}
+
     async def make(self, drafts: Sequence[Draft], target: Target, kept: Path) -> Made:
         """Return drafts with replies; a pair that is left open, or an unsafe better reply, is a cause."""
         conversations = [draft.conversation for draft in drafts]
@@ -105,6 +125,14 @@ class Preferring:
             preferred = each.fate is Fate.PREFERRED
             made[i] = replace(drafts[i], good=each.better, bad=each.worse) if preferred else each.fate.value
         return await _safe(made)
+
+
+def _named(target: Target) -> dict[str, str]:
+    return {"target": target.info.name, "revision": target.info.revision}
+
+
+def _digested(constitution: Constitution) -> dict[str, str]:
+    return {"name": constitution.name, "digest": constitution.revision_hash}
 
 
 def _says(reply: Reply) -> bool:

@@ -184,11 +184,13 @@ def _observer(tell: Told) -> Observer:
 def _manifest(
     what: Alignment, base: str, gathered: Gathered, trees: Encoded, progress: Progress
 ) -> dict[str, Any]:
+    replies = {"replies": what.maker.described} if what.maker else {}
     return {
         "method": what.method,
         "asked": dict(what.asked),
         "base": {"target": what.spec, "revision": base},
         "tuning": what.tuning.model_dump(mode="json"),
+        **replies,
         "data": {
             "hash": gathered.card.data_hash,
             "examples": len(trees.trees),

@@ -20,7 +20,6 @@ from harmless.cli.options import Workspace, open_store
 from harmless.errors import UsageError
 
 if TYPE_CHECKING:
-    from harmless.align.constitutional import Maker
     from harmless.align.frontier import Frontier, Leaning
     from harmless.align.planning import Plan
     from harmless.align.run import Alignment
@@ -123,6 +122,10 @@ class Data(Sources):
     """In how many ways refusals may begin; a small model learns few ways sooner."""
     critic: str | None = None
     """Target that criticises and revises (cai) or judges (rlaif); default: the model itself."""
+    reviser: str | None = None
+    """Target that revises instead of the critic (cai)."""
+    rounds: int = 1
+    """Critiques and revisions of each reply (cai)."""
     constitution: Path | None = None
     """YAML file of principles; default: ours."""
 
@@ -154,13 +157,16 @@ def run(
         device: cpu, gpu or a device of torch; default: a GPU if there is one.
         json: print one JSON document.
     """
+    from harmless.align.methods import method as known
     from harmless.align.run import Alignment, finished
     from harmless.align.steer import STEER
+    from harmless.cli.align_critics import check_options
 
     if method == STEER:
         _steer(target, out_, training, data, plan=plan, device=device, json=json, workspace=workspace)
         return
     tuning = training.tuning(method)
+    check_options(known(method), data)
     if plan:
         _plan(target, tuning, json=json)
         return
@@ -234,18 +240,23 @@ async def _aligned(what: Alignment, data: Data, store: Any, tell: Any, endless: 
 
     from anyio.to_thread import run_sync
 
-    from harmless import targets
+    from harmless.align.methods import method
     from harmless.align.run import align as aligned
     from harmless.align.run import opened
+    from harmless.cli.align_critics import Speakers, maker_of
 
     local = await run_sync(opened, what.spec, what.tuning, what.device)
     if local.device == "cpu" and endless:
         what = replace(what, tuning=what.tuning.model_copy(update={"minutes": MINUTES}))
-    maker = _maker(what, data)
-    # The replies that a constitution is for are whole ones, and the two that are preferred sampled.
-    own = None if maker is None else targets.load(what.spec)
-    what = replace(what, maker=maker, target=own)
-    return (await aligned(what, local, store, tell)).manifest
+    speakers = Speakers(what.spec)
+    try:
+        maker = maker_of(method(what.method), what.tuning, data, speakers)
+        # The replies that a constitution is for are whole ones, and the two that are preferred sampled.
+        own = None if maker is None else speakers.of(None)
+        what = replace(what, maker=maker, target=own)
+        return (await aligned(what, local, store, tell)).manifest
+    finally:
+        await speakers.aclose()
 
 
 def _gathering(method: str, training: Training, data: Data) -> Any:
@@ -263,23 +274,6 @@ def _gathering(method: str, training: Training, data: Data) -> Any:
         allow_non_commercial=data.allow_non_commercial,
         seed=training.seed,
     )
-
-
-def _maker(what: Alignment, data: Data) -> Maker | None:
-    """Return what makes the replies to harmful prompts by a constitution, where the method wants it."""
-    from harmless import targets
-    from harmless.align.constitution import load_constitution
-    from harmless.align.constitutional import Preferring, Revising
-    from harmless.align.methods import method as known
-
-    kind = known(what.method).replies
-    if kind == "templates":
-        return None
-    critic = targets.load(data.critic or what.spec)
-    principles = load_constitution(data.constitution)
-    if kind == "revision":
-        return Revising(critic, principles, seed=what.tuning.seed)
-    return Preferring(critic, principles, seed=what.tuning.seed)
 
 
 @contextmanager

@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from harmless import targets
+from harmless.align import constitutional
+from harmless.align.examples import Example
 from harmless.cli import main
+from harmless.core import Reply, Sampling
+from tests.doubles import FakeGuard, FakeTarget, said
 
 pytestmark = pytest.mark.hf
 torch = pytest.importorskip("torch", reason="needs torch (extra hf)")
@@ -105,6 +110,76 @@ def test_what_is_missing_or_wrong_is_said(capsys: pytest.CaptureFixture[str]) ->
     assert "cannot be seen" in capsys.readouterr().err
     assert harmless("align", "export", "base") == 2
     assert "no finished alignment" in capsys.readouterr().err
+
+
+def by_constitution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave prompts alone in the file, and let a word decide what is harmful, as random weights say nothing."""
+    rows = [json.loads(line) for line in Path("mine.jsonl").read_text().splitlines()]
+    prompts = [{key: row[key] for key in ("prompt", "expect", "licence")} for row in rows]
+    Path("mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in prompts))
+    real = constitutional.guards.load
+    monkeypatch.setattr(
+        constitutional.guards, "load", lambda name, *rest: FakeGuard() if name == "judge" else real(name, *rest)
+    )
+
+    async def unscreened(examples: list[Example], *_: object) -> list[Example]:
+        return examples
+
+    monkeypatch.setattr("harmless.align.gather._screened", unscreened)  # random bytes look like hidden text
+
+
+def test_replies_that_a_critic_revised_are_learned(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_constitution(monkeypatch)
+    Path("critic.yaml").write_text("- {reply: It scares a person.}\n")
+    Path("reviser.yaml").write_text("- {reply: I will not help to hurt a person.}\n")
+    further = ["--critic", "scripted:critic.yaml", "--reviser", "scripted:reviser.yaml"]
+    assert harmless(*command("aligned", "1", "cai"), *further, "--json") == 0
+    replies = json.loads(capsys.readouterr().out)["replies"]
+    assert [replies[who]["target"] for who in ("critic", "reviser")] == further[1::2]
+    assert replies["rounds"] == 1
+    assert len(replies["constitution"]["digest"]) > 8
+    learned = [json.loads(line) for line in Path("aligned/data/train.jsonl").read_text().splitlines()]
+    assert {row["good"] for row in learned if row["expect"] == "refuse"} == {
+        "I will not help to hurt a person."
+    }
+    # A second round changes nothing, so that nothing harmful is left; and it is another alignment.
+    assert harmless(*command("aligned", "1", "cai"), *further, "--rounds", "2") == 2
+    assert "rounds was 1, now 2" in capsys.readouterr().err
+    assert harmless(*command("other", "1", "cai"), *further, "--rounds", "2") == 2
+    assert "the revision changes nothing" in capsys.readouterr().err
+
+
+def test_replies_that_a_judge_prefers_are_learned(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_constitution(monkeypatch)
+
+    def judge(prompt: str, _: Sampling) -> Reply:
+        first, second = prompt.split("(A) ")[1].split("(B) ")
+        return said("A" if first[:3] < second[:3] else "B")
+
+    real = targets.load
+    monkeypatch.setattr(
+        targets, "load", lambda spec: FakeTarget(judge, name=spec) if spec == "judge" else real(spec)
+    )
+    assert harmless(*command("aligned", "1", "rlaif"), "--critic", "judge", "--json") == 0
+    manifest = json.loads(capsys.readouterr().out)
+    assert manifest["replies"]["judge"]["target"] == "judge"
+    learned = [json.loads(line) for line in Path("aligned/data/train.jsonl").read_text().splitlines()]
+    preferred = [row for row in learned if row["expect"] == "refuse"]
+    assert preferred
+    assert all(row["good"][:3] < row["bad"][:3] for row in preferred)
+
+
+def test_options_without_effect_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless(*command("x"), "--critic", "embedded", "--rounds", "2") == 2
+    assert "--critic, --rounds would have no effect on dpo" in capsys.readouterr().err
+    assert harmless(*command("x", method="rlaif"), "--reviser", "embedded") == 2
+    assert "--reviser would have no effect on rlaif" in capsys.readouterr().err
+    assert harmless(*command("x", method="cai"), "--rounds", "0") == 2
+    assert "0 rounds" in capsys.readouterr().err
 
 
 def test_a_plan_tells_memory_and_time_without_training(capsys: pytest.CaptureFixture[str]) -> None:
