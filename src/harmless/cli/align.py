@@ -248,7 +248,7 @@ async def _aligned(what: Alignment, data: Data, store: Any, tell: Any, endless: 
     local = await run_sync(opened, what.spec, what.tuning, what.device)
     if local.device == "cpu" and endless:
         what = replace(what, tuning=what.tuning.model_copy(update={"minutes": MINUTES}))
-    speakers = Speakers(what.spec)
+    speakers = Speakers(what.spec, local)
     try:
         maker = maker_of(method(what.method), what.tuning, data, speakers)
         # The replies that a constitution is for are whole ones, and the two that are preferred sampled.

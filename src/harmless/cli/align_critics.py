@@ -12,27 +12,38 @@ if TYPE_CHECKING:
     from harmless.align.settings import Tuning
     from harmless.cli.align import Data
     from harmless.core import Target
+    from harmless.internals.model import LocalModel
 
 
 class Speakers:
-    """Targets by spec, each opened once.
+    """Targets by spec, each opened once: a large model fits the memory of a GPU once only.
 
     Args:
         spec: the model that is trained, which speaks where no other is named.
+        local: the same, which is open already.
     """
 
-    def __init__(self, spec: str) -> None:
-        self._spec = spec
+    def __init__(self, spec: str, local: LocalModel) -> None:
+        self._spec, self._local = spec, local
         self._opened: dict[str, Target] = {}
 
     def of(self, spec: str | None) -> Target:
         """Return the target of a spec, None for the model that is trained."""
-        from harmless import targets
-
         name = spec or self._spec
         if name not in self._opened:
-            self._opened[name] = targets.load(name)
+            self._opened[name] = self._open(name)
         return self._opened[name]
+
+    def _open(self, name: str) -> Target:
+        from harmless import targets
+        from harmless.targets.hf import HfTarget
+        from harmless.targets.local import BUNDLED
+        from harmless.targets.options import TargetOptions
+
+        # What llama.cpp can run is small, and speaks faster there.
+        if name == self._spec and name.partition(":")[0] != BUNDLED:
+            return HfTarget.of(self._local, TargetOptions())
+        return targets.load(name)
 
     async def aclose(self) -> None:
         """Close them all."""

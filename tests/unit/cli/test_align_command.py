@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,10 @@ from harmless.align import constitutional
 from harmless.align.examples import Example
 from harmless.cli import main
 from harmless.core import Reply, Sampling
+from harmless.internals import model
+from harmless.internals.model import LocalModel
+from harmless.targets import hf, local
+from harmless.targets.hf import HfTarget
 from tests.doubles import FakeGuard, FakeTarget, said
 
 pytestmark = pytest.mark.hf
@@ -171,6 +176,31 @@ def test_replies_that_a_judge_prefers_are_learned(
     preferred = [row for row in learned if row["expect"] == "refuse"]
     assert preferred
     assert all(row["good"][:3] < row["bad"][:3] for row in preferred)
+
+
+def test_a_model_that_is_its_own_judge_is_opened_once_and_closed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_constitution(monkeypatch)
+    config = json.loads(Path("base/config.json").read_text())
+    Path("base/config.json").write_text(json.dumps(config | {"max_position_embeddings": 2048}))
+    opened, closed = [], []
+
+    def load(argument: str, *rest: Any, **further: Any) -> LocalModel:
+        opened.append(argument)
+        return model.load(argument, *rest, **further)
+
+    class Closing(HfTarget):
+        async def aclose(self) -> None:
+            closed.append(self.info.name)
+            await super().aclose()
+
+    monkeypatch.setattr(local, "load", load)
+    monkeypatch.setattr(hf, "HfTarget", Closing)
+    assert harmless(*command("aligned", "1", "rlaif"), "--critic", "hf:base", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["replies"]["judge"]["target"] == "hf:base"
+    assert opened == ["base"]
+    assert closed == ["hf:base"]
 
 
 def test_options_without_effect_are_said(capsys: pytest.CaptureFixture[str]) -> None:
