@@ -1,4 +1,4 @@
-"""A base in 4 bits for QLoRA (Dettmers et al. 2023), which needs a GPU and bitsandbytes."""
+"""A base in 4 bits for QLoRA (Dettmers et al. 2023), which needs bitsandbytes and, to be of use, a GPU."""
 
 from __future__ import annotations
 
@@ -26,11 +26,17 @@ def settings() -> dict[str, Any]:
     }
 
 
-def open_quantised(spec: str) -> LocalModel:
-    """Return a model in 4 bits on a GPU.
+def open_quantised(spec: str, device: str | None = None) -> LocalModel:
+    """Return a model in 4 bits.
+
+    Args:
+        spec: ``hf:FOLDER`` or ``hf:OWNER/NAME``.
+        device: ``cpu``, ``gpu`` or a device of torch; None and ``gpu`` need a GPU. On a CPU each product widens
+            the weights first, so that it is only good to try a configuration.
 
     Raises:
-        UsageError: there is no GPU, or the target is not a folder or hub id of transformers.
+        UsageError: there is no GPU and no other device is named, or the target is not a folder or hub id of
+            transformers.
         MissingExtraError: bitsandbytes is not installed.
     """
     kind, _, rest = spec.partition(":")
@@ -43,22 +49,23 @@ def open_quantised(spec: str) -> LocalModel:
         import torch
     except ImportError as error:
         raise MissingExtraError("Training over 4 bits", "qlora") from error
-    if not torch.cuda.is_available():
+    where = "cuda" if device in (None, "gpu") else str(device)
+    if where.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError("Training over 4 bits needs a GPU.", "Take --weights lora on this machine.")
-    return _opened(rest)
+    return _opened(rest, where)
 
 
-def _opened(argument: str) -> LocalModel:
+def _opened(argument: str, device: str) -> LocalModel:
     import torch
     import transformers
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(argument)
     model = transformers.AutoModelForCausalLM.from_pretrained(
-        argument, dtype=torch.bfloat16, device_map={"": 0}, **settings()
+        argument, dtype=torch.bfloat16, device_map={"": device}, **settings()
     )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     path, commit = Path(argument), getattr(model.config, "_commit_hash", None)
     weights = digest_of(path) if path.exists() else commit or argument
     name = path.name if path.exists() else argument
-    return LocalModel(name, digest(weights, "nf4", version("transformers")), model.eval(), tokenizer, "cuda")
+    return LocalModel(name, digest(weights, "nf4", version("transformers")), model.eval(), tokenizer, device)

@@ -298,6 +298,6 @@ def opened(spec: str, tuning: Tuning, device: str | None = None) -> LocalModel:
             )
         from harmless.align.quantised import open_quantised
 
-        return open_quantised(spec)
+        return open_quantised(spec, device)
     local = places.open_model(spec, device)
     return further.merged(local, earlier) if earlier else local
