@@ -20,7 +20,7 @@ app = App(
 
 #: name -> (where its function or app is, one line of help)
 COMMANDS = {
-    "make": ("harmless.cli.make:make", "Check a target, guard it, check again, write the report."),
+    "make": ("harmless.cli.make:make", "Check a target, guard and align it, check again, write the report."),
     "check": ("harmless.cli.check:check", "Measure how harmful a target is."),
     "attack": ("harmless.cli.attack:attack", "Search for ways in which a target does what it should refuse."),
     "failures": ("harmless.cli.failures:failures", "Find what the failures of a run have in common."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from harmless.cli import lazy
+from harmless.cli.align_options import Data, Sources, Training, asked_for
 from harmless.cli.console import err, out, print_json
 from harmless.cli.options import Workspace, open_store
 from harmless.errors import UsageError
@@ -35,100 +36,6 @@ _NOWHERE = ("Where is the aligned model to be?", "Give --out FOLDER.")
 #: Minutes of training on a CPU where the user says nothing.
 MINUTES = 12.0
 
-Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """How the weights are changed; what is not said suits the method."""
-
-    minutes: float | None = None
-    """Train for so long at most; the number of steps is fitted before the first one. Default on a CPU: 12,
-    unless --epochs are given."""
-    epochs: float | None = None
-    """Pass over the examples so often at most."""
-    weights: Literal["lora", "qlora", "full"] = "lora"
-    """Train adapters, adapters over a base in 4 bits (on a GPU), or all weights."""
-    rate: float | None = None
-    """Peak learning rate."""
-    batch: int | None = None
-    """Examples a step."""
-    rank: int | None = None
-    """Rank of the adapters."""
-    frozen: float | None = None
-    """Share of the layers, from the first on, that stay as they are, such as 0.6: faster."""
-    beta: float | None = None
-    """How strongly a preference is held to the model before."""
-    gamma: float | None = None
-    """By how much the good reply is to be preferred (simpo), in units of beta's margin."""
-    nll: float | None = None
-    """Weight of the good reply's likelihood beside a preference."""
-    hold: float | None = None
-    """Weight of how far the model moves on its own replies and on plain text, default 1; with 0 it imitates
-    its own replies, and plain text is not looked at."""
-    smoothing: float | None = None
-    """Share of preferences that may be the wrong way round (dpo)."""
-    opening: int | None = None
-    """Learn every other good reply up to so many tokens only: faster, and the decision falls there."""
-    decision: int | None = None
-    """Look at so many tokens of both replies of a preference, from where they part."""
-    tolerated: float | None = None
-    """Share of benign prompts held back that may be refused, default .15 (dpo, simpo). These are twins of
-    harmful prompts, and harder than what users ask."""
-    longest: int | None = None
-    """Leave out prompts of more tokens."""
-    seed: int = 0
-    """Of samples, order and first values."""
-
-    @property
-    def endless(self) -> bool:
-        """Whether the user says nothing of how long it may take."""
-        return self.minutes is None and self.epochs is None
-
-    def tuning(self, method: str) -> Tuning:
-        """Return the settings of a method with what the user says."""
-        from harmless.align.methods import method as known
-
-        return known(method).tuning(**asdict(self))
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Sources:
-    """Where prompts come from."""
-
-    data: Several = ()
-    """Files of examples or prompts, runs of check or attack (their failures), sets of the catalog, `pairs` and
-    `ordinary`; default: our own contrast pairs and everyday prompts."""
-    limit: int | None = None
-    """At most so many examples of each source."""
-    evaluation: Annotated[
-        tuple[Path, ...], Parameter(consume_multiple=True, negative="", show_default=False)
-    ] = ()
-    """Files of prompts that the model will be measured on; the built-in suites are kept out in any case."""
-    allow_non_commercial: bool = False
-    """Learn from rows whose licence forbids commercial use."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Data(Sources):
-    """What is learned from."""
-
-    reply_tokens: int = 12
-    """How much of the model's own replies to benign prompts it is held to, in tokens."""
-    openings: int = 1
-    """In how many ways refusals may begin; a small model learns few ways sooner."""
-    critic: str | None = None
-    """Target that criticises and revises (cai) or judges (rlaif); default: the model itself."""
-    reviser: str | None = None
-    """Target that revises instead of the critic (cai)."""
-    rounds: int = 1
-    """Critiques and revisions of each reply (cai)."""
-    constitution: Path | None = None
-    """YAML file of principles; default: ours."""
-
 
 @align.default
 def run(
@@ -137,8 +44,8 @@ def run(
     *,
     out_: Annotated[Path | None, Parameter(name="--out")] = None,
     method: str = "simpo",
-    training: Training = Training(),
-    data: Data = Data(),
+    training: Training = Training(),  # noqa: B008 - frozen
+    data: Data = Data(),  # noqa: B008 - frozen
     plan: bool = False,
     device: str | None = None,
     json: bool = False,
@@ -197,21 +104,6 @@ def _steer(
     if folder is None:
         raise UsageError(*_NOWHERE)
     steer(target, out_=folder, sources=sources, **further)
-
-
-def asked_for(target: str, method: str, data: Sources, *options: Any) -> dict[str, Any]:
-    """Return what a command asks for as JSON has it: its options, and digests of the files they name."""
-    import json
-
-    from harmless.targets.models import sha256
-
-    found = {"target": target, "method": method}
-    for each in (data, *options):
-        found |= asdict(each)
-    named = [Path(each.partition("=")[2] or each) for each in data.data]
-    named += [*data.evaluation, *filter(None, [getattr(data, "constitution", None)])]
-    found |= {f"SHA-256 of {path}": sha256(path)[:16] for path in named if path.is_file()}
-    return dict(json.loads(json.dumps(found, default=str)))
 
 
 @align.command

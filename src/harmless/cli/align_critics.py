@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from harmless.align.constitutional import Maker
     from harmless.align.methods import Method
     from harmless.align.settings import Tuning
-    from harmless.cli.align import Data
+    from harmless.cli.align_options import Data
     from harmless.core import Target
     from harmless.internals.model import LocalModel
 

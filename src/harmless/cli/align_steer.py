@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from harmless.cli.align import Sources, asked_for
+from harmless.cli.align_options import Sources, asked_for
 from harmless.cli.console import out, print_json
 from harmless.cli.options import Workspace, open_store
 

@@ -164,6 +164,24 @@ def test_wrong_use_is_one_clear_message_and_code_2(
     assert len(err.strip().splitlines()) <= 6
 
 
+@pytest.mark.parametrize(
+    ("group", "commands"),
+    [
+        ("align", ("compare", "export", "steer")),
+        (
+            "explain",
+            ("attribution", "bias", "counterfactual", "hallucination", "inside", "misuse", "oversight"),
+        ),
+    ],
+)
+def test_help_says_what_each_command_of_a_group_does(
+    group: str, commands: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert harmless(group, "--help") == 0
+    out = capsys.readouterr().out
+    assert all(re.search(rf"│ {name} +[A-Z]\w+ \w+", out) for name in commands)
+
+
 def test_help_names_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert harmless("--help") == 0
     out = capsys.readouterr().out
