@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harmless import guards, report
 from harmless.align.proof import Proof, Standing, prove
+from harmless.attacks.trial import LESSONS, Attacked, Attacking, Learnt, Trial
 from harmless.check import CheckOptions, Comparison, Progress, check, compare
 from harmless.check.recorded import RecordedTarget
 from harmless.check.run import Start
@@ -53,13 +55,15 @@ class Made:
     """The outcome of :func:`make_harmless`: what changed, and where the report is.
 
     Where the target was aligned, ``proof`` has it as it was, behind the guard, aligned, and both; ``best`` is
-    the one of them that the comparison is with.
+    the one of them that the comparison is with. Where it was attacked, ``attacked`` says how much less gets
+    through to what it became.
     """
 
     comparison: Comparison
     report: Path
     proof: Proof | None = None
     best: str = ""
+    attacked: Attacked | None = None
 
 
 async def make_harmless(
@@ -72,42 +76,54 @@ async def make_harmless(
     options: CheckOptions,
     *,
     out: Path,
+    attacking: Attacking | None = None,
     aligning: Aligning | None = None,
     started: Callable[[Start], None] = lambda _: None,
     observe: Callable[[Progress], None] = lambda _: None,
 ) -> Made:
     """Check ``target``, put ``guard`` in front of it, check again on the same prompts, write the report.
 
-    With ``aligning`` the target is also trained, and checked with and without the guard; the comparison is then
-    with the best combination, see :func:`best_of`. A guarded check sees the replies of the check before where
+    With ``attacking`` the target is also attacked, and what breaks it becomes rules of the guard and examples
+    of the alignment; at the end the attack is made again, see :mod:`harmless.attacks.trial`. With ``aligning``
+    the target is also trained, and checked with and without the guard; the comparison is then with the best
+    combination, see :func:`best_of`. A guarded check sees the replies of the check before where
     the guard lets a prompt pass, so the comparison is of the guard alone. Questions with options are answered
-    by letter, as a guard changes no likelihood. Raises what :func:`harmless.check.check` and
-    :func:`harmless.align.run.align` raise.
+    by letter, as a guard changes no likelihood. Raises what :func:`harmless.check.check`,
+    :class:`harmless.attacks.trial.Trial` and :func:`harmless.align.run.align` raise.
     """
     options = replace(options, likelihood=False)
+    trial = Trial(suite, attacking, options, policy, store, judges, out / LESSONS) if attacking else None
+    front = guards.load(guard, policy)
 
-    async def both(checked: Target) -> list[str]:
-        """Check a target, and the guard in front of it, and return the runs."""
-        guarded = GuardedTarget(guards.load(guard, policy), RecordedTarget(checked, store), policy)
-        found = []
-        for each in (checked, guarded):
-            summary = await check(each, suite, policy, store, judges, options, started=started, observe=observe)
-            found.append(summary.run)
+    async def checked(*each: Target) -> dict[str, Target]:
+        """Check targets, and return them by their runs."""
+        found = {}
+        for asked in each:
+            done = await check(asked, suite, policy, store, judges, options, started=started, observe=observe)
+            found[done.run] = asked
         return found
 
-    before, after = await both(target)
-    if aligning is None:
-        paths = report.write(store, after, before=before, out=out)
-        return Made(compare(store, before, after), paths[0])
-    model = aligning.load(await _aligned(replace(aligning, measured=(suite,)), store))
-    try:
-        proof = prove(store, [before, after, *await both(model)])
-    finally:
-        await model.aclose()
-    name, best = best_of(proof, policy)
-    paths = report.write(store, best, before=before, out=out)
-    report.write_proof(proof, out)
-    return Made(compare(store, before, best), paths[0], proof, name)
+    def guarded(each: Target) -> Target:
+        return GuardedTarget(front, RecordedTarget(each, store), policy)
+
+    targets, learnt = await checked(target), None
+    if trial:
+        learnt = await trial.learn(target)
+        front = trial.guard(front, learnt)
+    targets |= await checked(guarded(target))
+    before, best = targets
+    proof, name = None, ""
+    async with AsyncExitStack() as stack:
+        if aligning:
+            model = aligning.load(await _aligned(replace(aligning, measured=(suite,)), store, learnt))
+            stack.push_async_callback(model.aclose)
+            targets |= await checked(model, guarded(model))
+            proof = prove(store, list(targets))
+            name, best = best_of(proof, policy)
+            report.write_proof(proof, out)
+        attacked = await trial.again(targets[best], learnt) if trial and learnt else None
+    paths = report.write(store, best, before=before, out=out, attacked=attacked)
+    return Made(compare(store, before, best), paths[0], proof, name, attacked)
 
 
 def best_of(proof: Proof, policy: Policy) -> tuple[str, str]:
@@ -129,29 +145,35 @@ def best_of(proof: Proof, policy: Policy) -> tuple[str, str]:
     return best, known[best].runs[0]
 
 
-async def _aligned(what: Aligning, store: Store) -> str:
+async def _aligned(what: Aligning, store: Store, learnt: Learnt | None) -> str:
     """Return the spec of the aligned model, trained now unless it is there."""
     from anyio.to_thread import run_sync
 
+    from harmless.align.drafts import OWN
     from harmless.align.gather import Gathering
     from harmless.align.methods import method
     from harmless.align.run import MANIFEST, Alignment, align, opened, read_manifest, served
 
     tuning = method(what.method).tuning(minutes=MINUTES)
-    if (what.folder / MANIFEST).is_file():
-        manifest = read_manifest(what.folder)
+    further = (learnt.run,) if learnt and learnt.examples else ()
+    # What was trained on other lessons is another model.
+    folder = what.folder.with_name("-".join((what.folder.name, *further)))
+    if (folder / MANIFEST).is_file():
+        manifest = read_manifest(folder)
         if manifest["base"]["target"] != what.spec:
             raise UsageError(
-                f"{what.folder} holds another model, {manifest['base']['target']} aligned.",
+                f"{folder} holds another model, {manifest['base']['target']} aligned.",
                 "Choose another --out.",
             )
-        _keep_apart(what.folder, what.measured)
+        _keep_apart(folder, what.measured)
     else:
-        gathering = Gathering(limit=EXAMPLES, bad=tuning.pairs, reply_tokens=12, evaluations=what.measured)
-        alignment = Alignment(what.spec, what.method, gathering, tuning, what.folder)
+        gathering = Gathering(
+            (*OWN, *further), limit=EXAMPLES, bad=tuning.pairs, reply_tokens=12, evaluations=what.measured
+        )
+        alignment = Alignment(what.spec, what.method, gathering, tuning, folder)
         local = await run_sync(opened, what.spec, tuning)
         manifest = (await align(alignment, local, store, _steps(what.tell))).manifest
-    return served(what.folder, manifest)
+    return served(folder, manifest)
 
 
 def _keep_apart(folder: Path, measured: Sequence[Suite]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from harmless import guards, loop
 from harmless.align.examples import Example, write_examples
+from harmless.attacks.trial import Learnt
 from harmless.check import CheckOptions, load_policy
 from harmless.core import Expect, Target
 from harmless.data import Suite, load_suite
@@ -52,7 +53,7 @@ def made(tmp_path: Path, suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Calla
     def run(aligned: Callable[[str], bool] | None, catches: Callable[[str], bool] = lambda text: False) -> Made:
         monkeypatch.setattr(guards, "load", lambda spec, policy=None: Catching(catches))
 
-        async def trained(what: Aligning, store: Store) -> str:
+        async def trained(what: Aligning, store: Store, learnt: Learnt | None) -> str:
             return f"embedded:{what.folder}"
 
         monkeypatch.setattr(loop, "_aligned", trained)
@@ -129,7 +130,7 @@ def test_a_folder_with_another_model_aligned_is_not_taken(tmp_path: Path) -> Non
     (tmp_path / "align.json").write_text(json.dumps({"base": {"target": "hf:other"}, "files": []}))
     what = Aligning("embedded", "dpo", tmp_path, lambda spec: model("x", harmful))
     with Store(tmp_path / "evidence.db") as store, pytest.raises(UsageError, match="hf:other aligned"):
-        anyio.run(loop._aligned, what, store)
+        anyio.run(loop._aligned, what, store, None)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_a_finished_alignment_is_taken_as_it_is(tmp_path: Path, base: str, files
     (tmp_path / "align.json").write_text(json.dumps({"base": {"target": base}, "files": files}))
     what = Aligning(base, "dpo", tmp_path, lambda spec: model("x", harmful))
     with Store(tmp_path / "evidence.db") as store:
-        assert anyio.run(loop._aligned, what, store) == f"{kind}:{tmp_path}"
+        assert anyio.run(loop._aligned, what, store, None) == f"{kind}:{tmp_path}"
 
 
 def test_the_suite_is_kept_out_of_what_is_trained_on(
@@ -184,5 +185,29 @@ def test_a_model_aligned_on_prompts_of_the_suite_is_not_taken(tmp_path: Path, su
         Store(tmp_path / "evidence.db") as store,
         pytest.raises(GateFailedError, match="1 exact") as caught,
     ):
-        anyio.run(loop._aligned, what, store)
+        anyio.run(loop._aligned, what, store, None)
     assert "another --out" in caught.value.next_step
+
+
+def test_examples_from_an_attack_make_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harmless.align import run
+
+    class Trained:
+        manifest = {"base": {"target": "hf:tiny"}, "files": []}  # noqa: RUF012 - a stand-in
+
+    asked = []
+
+    async def align(what: run.Alignment, *_: object) -> Trained:
+        asked.append(what)
+        return Trained()
+
+    monkeypatch.setattr(run, "opened", lambda *_: None)
+    monkeypatch.setattr(run, "align", align)
+    what = Aligning("hf:tiny", "dpo", tmp_path / "aligned-dpo", lambda spec: model("x", harmful))
+    nothing, something = (Learnt(run=f"r{n}", objectives=8, failures=n, examples=n) for n in (0, 3))
+    with Store(tmp_path / "evidence.db") as store:
+        for learnt in (None, nothing, something):
+            anyio.run(loop._aligned, what, store, learnt)
+    assert [each.out.name for each in asked] == ["aligned-dpo", "aligned-dpo", "aligned-dpo-r3"]
+    own = ("pairs", "ordinary")
+    assert [each.gathering.sources for each in asked] == [own, own, (*own, "r3")]

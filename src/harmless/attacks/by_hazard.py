@@ -59,7 +59,7 @@ def by_hazard(store: Store, run: str, by: str) -> ByHazard:
                 key=hazard.key,
                 name=hazard.name,
                 objectives=len(places[hazard.key]),
-                any=rate(_any(list(here.values())), objectives, confidence),
+                any=rate(merged(list(here.values())), objectives, confidence),
                 attacks={attack: rate(found, objectives, confidence) for attack, found in here.items()},
             )
             rows.append(row)
@@ -82,7 +82,7 @@ def _of(events: Mapping[int, T], places: Sequence[int]) -> dict[int, T]:
     return {place: events[place] for place in places if place in events}
 
 
-def _any(found: Sequence[Mapping[int, Outcome]]) -> dict[int, Outcome]:
+def merged(found: Sequence[Mapping[int, Outcome]]) -> dict[int, Outcome]:
     """Return what came of each objective over all attacks."""
     merged: dict[int, Outcome] = {}
     for place in {place for events in found for place in events}:

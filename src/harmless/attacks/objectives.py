@@ -76,9 +76,14 @@ def from_set(spec: str, limit: int | None = None, seed: int = 0) -> list[Prompt]
     """
     name, equals, path = spec.partition("=")
     suite = load_suite(name, path) if equals and name in catalog() else load_suite(spec)
+    return of_suite(suite, limit, seed)
+
+
+def of_suite(suite: Suite, limit: int | None = None, seed: int = 0) -> list[Prompt]:
+    """Return the prompts of a suite that have to be refused; UsageError if there is none."""
     kept = [prompt for prompt in suite.prompts if prompt.expect is Expect.REFUSE]
     if not kept:
-        raise UsageError(f"{spec} has no prompt that has to be refused.", "Choose another set.")
+        raise UsageError(f"{suite.name} has no prompt that has to be refused.", "Choose another suite.")
     return _limited(suite.keeping(kept), limit, seed)
 
 

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from harmless.cli.console import out, percent
+from harmless.cli.console import change_cells, out, percent
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harmless.attacks import Results
     from harmless.attacks.by_hazard import ByHazard
     from harmless.attacks.reached import Middle
     from harmless.attacks.transfer import Transfer
+    from harmless.attacks.trial import Attacked, Learnt
     from harmless.check import Rate
 
 
@@ -94,3 +97,42 @@ def show_by_hazard(found: ByHazard) -> None:
         table.add_row(escape(row.name), str(row.objectives), percent(row.any), *rates)
     out.print(table)
     out.print("any: reached by at least one of the attacks.")
+
+
+def show_attacked(found: Attacked, folder: Path) -> None:
+    """Print what the same attacks reached before and after, and what was learnt; ``folder`` has the files."""
+    several = "s" if found.objectives != 1 else ""
+    title = f"The same attacks on both, for {found.objectives} objective{several} that nothing was learnt from"
+    table = Table(title=title, title_justify="left")
+    table.add_column("reached by", overflow="fold")
+    for column in ("before", "after", "change", "p"):
+        table.add_column(column, justify="right")
+    table.add_row("[bold]any attack[/]", *change_cells(found.any))
+    for name, change in found.attacks.items():
+        table.add_row(escape(name), *change_cells(change.model_copy(update={"p": change.p_holm})))
+    out.print(table)
+    out.print("p: McNemar's exact test, paired by objective; those of single attacks are corrected (Holm).")
+    _show_learnt(found.learnt, folder)
+    for caveat in found.caveats:
+        out.print(f"Note: {caveat}")
+
+
+def _show_learnt(found: Learnt, folder: Path) -> None:
+    from harmless.attacks.lessons import REGRESSION, RULES
+
+    if not found.failures:
+        out.print(f"Nothing was learnt: no attack broke the target for {found.objectives} other objectives.")
+        return
+    out.print(
+        f"Learnt from {found.failures} unsafe replies to {found.objectives} other objectives: "
+        f"{found.rules} guard rules, {found.examples} examples for an alignment, {found.regression} regression "
+        "prompts."
+    )
+    if found.false_alarms is not None:
+        out.print(
+            f"The rules flag none of {found.benign} benign prompts (with 95 % confidence at most "
+            f"{found.false_alarms:.2%}). Read them before you use them elsewhere: "
+            f'--guard "any(GUARD, rules({escape(str(folder / RULES))}))"',
+            soft_wrap=True,
+        )
+    out.print(f"Ask again: harmless check TARGET --suite {escape(str(folder / REGRESSION))}", soft_wrap=True)

@@ -177,12 +177,12 @@ def show_comparison(comparison: Comparison) -> None:
         table.add_column(column, justify="right" if column else "left")
     unsafe, refused, accuracy = comparison.unsafe, comparison.over_refusal, comparison.accuracy
     if unsafe.pairs or refused.pairs or accuracy is None:
-        table.add_row("unsafe replies", *_change(unsafe))
+        table.add_row("unsafe replies", *change_cells(unsafe))
         table.add_row("  corrected for judge", *(_corrected(s.unsafe) for s in (before, after)), "", "")
-        table.add_row("refused benign prompts", *_change(refused))
+        table.add_row("refused benign prompts", *change_cells(refused))
         table.add_row("grade", before.grade or "-", after.grade or "-", "", "")
     if accuracy:
-        table.add_row("right choices", *_change(accuracy))
+        table.add_row("right choices", *change_cells(accuracy))
     table.add_row("unassessed", *(str(sum(s.causes.values())) for s in (before, after)), "", "")
     out.print(table)
     if unsafe.pairs or refused.pairs:
@@ -207,7 +207,8 @@ def _corrected(rate: Rate) -> str:
     return "-" if rate.corrected is None else f"{100 * rate.corrected:.1f} %"
 
 
-def _change(change: Change) -> tuple[str, ...]:
+def change_cells(change: Change) -> tuple[str, ...]:
+    """Return a paired difference as cells: before, after, change and p, with intervals below."""
     if change.difference is None or change.low is None or change.high is None:
         return percent(change.before), percent(change.after), "-", "-"
     difference, low, high = (round(100 * x, 1) + 0.0 for x in (change.difference, change.low, change.high))

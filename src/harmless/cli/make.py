@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import anyio
 from rich.markup import escape
 
+from harmless.attacks.trial import LESSONS, Attacking
 from harmless.check import Budget, CheckOptions, load_judges, load_policy
 from harmless.cli.align_compare import show_proof
+from harmless.cli.attack_tables import show_attacked
 from harmless.cli.console import err, live, print_json, show_comparison, show_plan
 from harmless.cli.console import out as console
 from harmless.cli.options import Asking, Workspace, open_store
 from harmless.core import Target
 from harmless.data import load_suite
+from harmless.errors import UsageError
 from harmless.loop import MINUTES, Aligning, Made, make_harmless
 
 #: The kind of target that is trained unless the user says otherwise: a small model on this machine.
@@ -33,6 +37,7 @@ def make(
     policy: Path | None = None,
     limit: int | None = None,
     judge: str = "judge",
+    attack: str = "none",
     align: str | None = None,
     stop_early: bool = False,
     budget: str | None = None,
@@ -44,8 +49,10 @@ def make(
 ) -> None:
     """Make a target harmless and prove it: check, guard, align, check again on the same prompts, report.
 
-    The same command goes on where it was cut off. Where torch is installed, the embedded model is also trained
-    for some minutes, and the report is of the best combination of guard and alignment.
+    The same command goes on where it was cut off. With --attack, what breaks the target becomes guard rules,
+    examples of the alignment and a regression suite, and the same attacks are tried again at the end. Where
+    torch is installed, the embedded model is also trained for some minutes, and the report is of the best
+    combination of guard and alignment.
 
     Args:
         target: embedded, embedded:FILE.gguf, openai:MODEL, anthropic:MODEL, hf:PATH, scripted:FILE.
@@ -55,6 +62,8 @@ def make(
         policy: YAML file with hazards, thresholds and grades; see `harmless policy`.
         limit: ask about so many prompts, sampled evenly over the hazards.
         judge: the guard that judges the replies.
+        attack: also attack with so many calls of the target, e.g. 200calls, half of which are made again at the
+            end; default none. Needs the extra data.
         align: method to train the target by, see `harmless align`, or none; default simpo for embedded where
             torch is installed, else none.
         stop_early: stop a hazard once a confidence sequence settles its grade.
@@ -76,14 +85,16 @@ def make(
         fresh=fresh,
     )
 
+    calls = _calls(attack)
     aligning = _aligning(target, align, out, lambda spec: asking.target(spec, rules), quiet=json)
 
     async def run() -> Made:
         try:
-            with live("checking", quiet=json) as observe:
+            with live("asking", quiet=json) as observe:
+                attacking = Attacking(calls, _telling("attacking", quiet=json), observe) if calls else None
                 return await make_harmless(
                     asked, guard, prompts, rules, store, judges, options,
-                    out=out, aligning=aligning, started=show_plan, observe=observe,
+                    out=out, attacking=attacking, aligning=aligning, started=show_plan, observe=observe,
                 )  # fmt: skip
         finally:
             await asked.aclose()
@@ -97,7 +108,26 @@ def make(
         show_proof(made.proof)
         console.print(f"Best on these prompts, and compared here: {escape(made.best)}.")
     show_comparison(made.comparison)
+    if made.attacked:
+        show_attacked(made.attacked, out / LESSONS)
     console.print(f"Report: {made.report}")
+
+
+def _calls(budget: str) -> int:
+    """Return with how many calls the target is attacked; UsageError if that is not what the budget says."""
+    found = Budget() if budget == "none" else Budget.parse(budget)
+    if found.seconds or found.usd or (found.calls is None and budget != "none"):
+        # Time or money would end the attack at another place after than before.
+        raise UsageError(f"--attack takes a number of calls, not '{budget}'.", "Write e.g. 200calls, or none.")
+    return found.calls or 0
+
+
+def _telling(what: str, *, quiet: bool) -> Callable[[str], None]:
+    def tell(step: str) -> None:
+        if not quiet:
+            err.print(f"{what}: {escape(step)}")
+
+    return tell
 
 
 def _aligning(
@@ -113,18 +143,17 @@ def _aligning(
         )
         return None
 
-    def tell(step: str) -> None:
-        if not quiet:
-            err.print(f"aligning: {step}")
-
     name = method or METHOD
-    return Aligning(target, name, out / f"aligned-{name}", load, tell)
+    return Aligning(target, name, out / f"aligned-{name}", load, _telling("aligning", quiet=quiet))
 
 
 def _print(made: Made) -> None:
     from harmless.report import comparison_document, proof_document
 
     document = comparison_document(made.comparison)
+    further: dict[str, Any] = {}
     if made.proof:
-        document = {"best": made.best, "comparison": document, "proof": proof_document(made.proof)}
-    print_json(document)
+        further = {"best": made.best, "proof": proof_document(made.proof)}
+    if made.attacked:
+        further["attacked"] = made.attacked.model_dump(mode="json")
+    print_json({"comparison": document, **further} if further else document)

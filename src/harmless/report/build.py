@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harmless import __version__
+from harmless.attacks.trial import Attacked
 from harmless.check import Plan, compare, grade
 from harmless.core import Expect, Prompt, digest
 from harmless.evidence import RunRecord, Store, now
@@ -15,11 +16,19 @@ from harmless.report.model import Asked, Report, Source
 from harmless.report.text import without_accounts
 
 
-def build(store: Store, run: str, *, before: str | None = None, generated_at: str | None = None) -> Report:
+def build(
+    store: Store,
+    run: str,
+    *,
+    before: str | None = None,
+    generated_at: str | None = None,
+    attacked: Attacked | None = None,
+) -> Report:
     """Return the report of ``run``, compared with the run ``before`` if there is one.
 
     Args:
         generated_at: ISO 8601 time to put on the report; the present by default.
+        attacked: what attacks reached before and after, if there were any.
 
     Raises:
         UnlikePlansError: the two runs did not ask the same thing in the same way.
@@ -41,6 +50,7 @@ def build(store: Store, run: str, *, before: str | None = None, generated_at: st
         smallest_difference=_plan(record, prompts).smallest_difference(),
         sources=[_source(store, r) for r in (earlier, record) if r],
         examples=choose(store, record, earlier),
+        attacked=attacked,
     )
 
 

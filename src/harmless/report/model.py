@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
+from harmless.attacks.trial import Attacked
 from harmless.check import Summary
 from harmless.core import Expect, ReplyStatus
 from harmless.core.model import Model
@@ -93,7 +94,8 @@ class Report(Model):
 
     ``finding`` is the result in one sentence, ``detail`` what it rests on. ``result`` is the document of the
     check or of the comparison. ``sources`` holds the run before (if any) and the run. ``smallest_difference``
-    is the fall of the unsafe rate that pairs of this plan show with 80 % power, None if none does.
+    is the fall of the unsafe rate that pairs of this plan show with 80 % power, None if none does. ``attacked``
+    is there where ``harmless make`` attacked before and after.
     """
 
     format: Literal["harmless.report/1"] = "harmless.report/1"
@@ -107,6 +109,7 @@ class Report(Model):
     smallest_difference: float | None
     sources: list[Source]
     examples: list[Example]
+    attacked: Attacked | None = None
 
     @property
     def after(self) -> Summary:

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from harmless.align.proof import Proof
 from harmless.attacks import Results
 from harmless.attacks.analysis import Analysis
+from harmless.attacks.trial import Attacked
 from harmless.check import Summary
 from harmless.errors import UnknownNameError
 from harmless.explain.attribution import Explained
@@ -41,6 +42,7 @@ DOCUMENTS: Mapping[str, type[BaseModel]] = {
     "proof": Proof,
     "attack": Results,
     "attack_report": AttackReport,
+    "attacked": Attacked,
     "failures": Analysis,
     "explain_attribution": Explained,
     "explain_bias": Sources,

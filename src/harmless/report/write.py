@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harmless.attacks.trial import Attacked
 from harmless.errors import UnknownNameError, UsageError
 from harmless.evidence import Store
 from harmless.report.attacked import write_attack
@@ -31,11 +32,18 @@ FORMATS: Mapping[str, Callable[[Report], str]] = {"html": render_html, "json": r
 
 
 def write(
-    store: Store, run: str, *, before: str | None = None, out: Path, formats: Sequence[str] = ("html", "json")
+    store: Store,
+    run: str,
+    *,
+    before: str | None = None,
+    out: Path,
+    formats: Sequence[str] = ("html", "json"),
+    attacked: Attacked | None = None,
 ) -> list[Path]:
     """Write the report of ``run``, a check or an attack, into the folder ``out``.
 
-    That of a check is compared with the run ``before`` if there is one.
+    That of a check is compared with the run ``before`` if there is one; what attacks reached before and after
+    is added to it.
 
     Every file is written beside its place and moved there when all are complete: a reader never meets half a
     report.
@@ -58,5 +66,5 @@ def write(
                 f"The run {record.id} is an attack.", "Compare attacks by --replay; leave --before out."
             )
         return write_attack(store, record.id, Path(out), formats)
-    report = build(store, run, before=before)
+    report = build(store, run, before=before, attacked=attacked)
     return replace(Path(out), {f"report.{name}": FORMATS[name](report) for name in formats})

@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from harmless.align.proof import prove
+from harmless.attacks.trial import Learnt, compared
 from harmless.check import compare, grade, load_policy
 from harmless.core import Exchange
 from harmless.errors import UnknownNameError
@@ -39,9 +40,16 @@ MADE = [name for name in DOCUMENTS if not name.startswith("explain_")]
 def attack(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("attack")
     with Store(folder / "evidence.db") as store:
-        (path,) = write(store, run_of(store), out=folder, formats=["json"])
+        run = run_of(store)
+        (path,) = write(store, run, out=folder, formats=["json"])
+        attacked = compared(store, run, run, Learnt(run=run, objectives=1, failures=0))
     found: dict[str, Any] = json.loads(path.read_text())
-    return found
+    return {
+        "attack": found["results"],
+        "attack_report": found,
+        "failures": found["failures"],
+        "attacked": attacked.model_dump(mode="json"),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +70,7 @@ def documents(
         "comparison": comparison_document(compare(store, reports.BEFORE, reports.AFTER)),
         "report": report_document(two),
         "proof": proof_document(prove(store, [reports.BEFORE, reports.AFTER])),
-        "attack": attack["results"],
-        "attack_report": attack,
-        "failures": attack["failures"],
+        **attack,
     }
 
 
@@ -105,6 +111,7 @@ def test_a_document_with_a_field_too_few_or_too_many_does_not_fit(
             "attack": "attacks",
             "attack_report": "results",
             "failures": "modes",
+            "attacked": "learnt",
         }.get(name, "unsafe")
     )
     assert not validator.is_valid(document)
