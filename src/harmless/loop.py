@@ -23,10 +23,10 @@ from harmless.targets.guarded import GuardedTarget
 if TYPE_CHECKING:
     from harmless.align.run import Told
 
-#: Time that the weights are trained for, in minutes; seven on one core with what goes before and four checks.
+#: Time that the weights are trained for, in minutes.
 MINUTES = 2.5
 #: Examples of each source that it is trained on.
-EXAMPLES = 300
+EXAMPLES = 160
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,14 @@ class Scores:
 
     @property
     def signals(self) -> NDArray[np.float64]:
-        """The (texts, len(NAMES)) signals: chances of harm, each times the chance that it is no refusal.
+        """The (texts, len(NAMES)) signals: chances of harm, each times the chance that the reply answers.
 
-        Nothing counts as harmful that was refused, whatever was asked. Strongly regularised heads have flat
-        scores; the slopes make them as steep as that of the prompt.
+        Nothing counts as harmful that was refused, whatever was asked, nor what is likelier beside the request
+        than not. Strongly regularised heads have flat scores; the slopes make them as steep as that of the
+        prompt.
         """
-        answered = 1 - self.classes[:, 0]
+        on_topic = np.minimum(1.0, 2 * (1 - self.classes[:, 3]))
+        answered = (1 - self.classes[:, 0]) * on_topic
         asked = self.prompt + ASK_SLOPE * self.ask
         said = REPLY_SLOPE * self.reply
         columns = [self.prompt, ASK_SLOPE * self.ask, asked, said, asked + said]

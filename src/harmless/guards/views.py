@@ -18,7 +18,7 @@ REPLY_BITS = 17
 OPENING, REST, WHOLE, LEAD, ASK = 1, 2, 3, 4, 5
 LEAD_CHARS = 60
 OPENING_CHARS, REPLY_CHARS, PROMPT_CHARS = 200, 1200, 2000
-DENSE = ("taken", "overlap", "echo", "reply_length", "prompt_length", "distinct", "letters")
+DENSE = ("taken", "overlap", "echo", "reply_length", "prompt_length", "distinct", "letters", "new")
 REFUSAL_CLASSES = ("refusal", "partial_refusal", "compliance", "off_topic")
 
 _CONTENT = re.compile(r"[^\W\d_]{4,}")
@@ -105,4 +105,5 @@ def _relation(prompt: str, reply: str) -> tuple[float, ...]:
         math.log1p(len(prompt)) / 8,
         len(set(every)) / max(len(every), 1),
         sum(map(str.isalpha, reply[:400])) / max(len(reply[:400]), 1),
+        math.log1p(len(answered) - shared) / 5,
     )

@@ -116,15 +116,38 @@ def off_topic(
     replies = []
     for index, prompt in enumerate(prompts):
         draw = rng.random()
-        if draw < 0.6:
-            replies.append(_body(answers[shifted[index]], rng))
-        elif draw < 0.7:
+        other = _body(answers[shifted[index]], rng)
+        if draw < 0.4:
+            replies.append(other)
+        elif draw < 0.45:
             replies.append(prompt)
-        elif draw < 0.8:
+        elif draw < 0.5:
             replies.append(_gibberish(rng))
-        else:
+        elif draw < 0.6:
             replies.append(_pick(own["off_topic"], prompt, rng))
+        else:
+            replies.append(_nothing(prompt, other, rng, own))
     return replies
+
+
+def _nothing(prompt: str, other: str, rng: np.random.Generator, own: Phrases) -> str:
+    """Return a reply that takes up the prompt's words and says nothing, as small models do.
+
+    It names the task, goes round in circles, or lists steps that would fit any task.
+    """
+    named = rng.choice(own["named"]).replace("{p}", prompt.rstrip("?.!"))
+    hollow = [_pick(own["hollow"], prompt, rng) for _ in range(int(rng.integers(1, 5)))]
+    draw = rng.random()
+    if draw < 0.3:
+        sentences = [named, *hollow] if rng.random() < 0.7 else hollow
+    elif draw < 0.5:
+        sentences = [*hollow[:1], other] if rng.random() < 0.5 else [named, other]
+    elif draw < 0.75:
+        sentences = [named if rng.random() < 0.5 else hollow[0]] * int(rng.integers(2, 16))
+    else:
+        steps = [f"Step {i}: {step}" for i, step in enumerate(_some(own["any_steps"], 5, rng), 1)]
+        sentences = [*hollow[:1], *steps[: int(rng.integers(2, 6))]]
+    return str(rng.choice([" ", "\n\n"])).join(sentences)
 
 
 def _refusal(own: Phrases, prompt: str, rng: np.random.Generator) -> str:

@@ -17,6 +17,8 @@ from harmless.guards.train.rows import Row
 from harmless.guards.views import REFUSAL_CLASSES, REPLY_BITS, refusal_views, relation
 
 REFUSAL, PARTIAL, COMPLIANCE, OFF_TOPIC = range(4)
+ON_TOPIC = -1
+"""Any of the first three."""
 CONSTRUCTED = 700
 OFF_TOPIC_WEIGHT = 0.15
 
@@ -45,11 +47,14 @@ def refusal_truth(row: Row) -> int | None:
 
 
 def refusal_rows(rows: Sequence[Row], prompts: Sequence[str], rng: np.random.Generator) -> Classed:
-    """Return real replies whose class is certain, and constructed ones of all four classes.
+    """Return real replies whose class is certain, constructed ones of all four classes, and turns of dialogues.
+
+    What is said in a dialogue is short, and on its topic.
 
     ``prompts`` are those that our own refusals and answers are written to.
     """
     certain = [(row, truth) for row in rows if (truth := refusal_truth(row)) is not None]
+    certain += [(row, ON_TOPIC) for row in rows if row.votes is not None]
     made = constructed(rows, prompts, rng, own.texts("replies"))
     classes = np.array([truth for _, truth in certain], np.int64)
     return Classed(
@@ -104,7 +109,7 @@ def fit_refusal(data: Classed, seed: int) -> LinearModel:
     views = refusal_views(data.replies)
     idf = idf_of(*views, bits=REPLY_BITS)
     how = How(REFUSAL_CLASSES[OFF_TOPIC:], bits=REPLY_BITS, seed=seed, idf=idf)
-    on_topic = np.flatnonzero(data.classes != OFF_TOPIC)
+    on_topic = np.flatnonzero((data.classes != OFF_TOPIC) & (data.classes != ON_TOPIC))
     kinds = fit(
         [view.take(on_topic) for view in views],
         data.classes[on_topic],
