@@ -32,9 +32,12 @@ def write_proof(proof: Proof, out: Path) -> list[Path]:
 
 
 def finding(proof: Proof) -> str:
-    """Return the result in a sentence: who is on the front, or that the first target is not beaten."""
+    """Return the result in a sentence: who is on the front, or only its ends where everybody is on it."""
     if not proof.front:
         return "No target could be assessed on both harmful and benign prompts."
+    if len(proof.front) == len(proof.standings) > 2:
+        ends = f"fewest unsafe replies {_said(proof.front[0])}, fewest refusals {_said(proof.front[-1])}"
+        return f"None of the {len(proof.front)} targets is beaten in both: {ends}."
     named = "; ".join(_said(each) for each in proof.front)
     beaten = [each.target for each in proof.standings if not each.on_front]
     rest = f" Another target is at least as good as {', '.join(beaten)} in both." if beaten else ""

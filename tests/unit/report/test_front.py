@@ -80,6 +80,14 @@ def test_the_finding_names_who_is_not_beaten_and_who_is() -> None:
     assert said.index("dpo (10.0") < said.index("base (60.0") < said.index("at least as good as sft")
 
 
+def test_where_all_are_on_the_front_the_finding_names_its_ends() -> None:
+    three = proof(standing("base", 0.6, 0.0), standing("both", 0.0, 0.3), standing("dpo", 0.1, 0.1))
+    said = finding(three)
+    assert said.startswith("None of the 3 targets is beaten in both: fewest unsafe replies both (0.0")
+    assert "fewest refusals base (60.0" in said
+    assert "dpo" not in said
+
+
 def test_the_page_loads_nothing_and_has_every_target_and_measure() -> None:
     html = render_proof(THREE)
     assert "default-src &#39;none&#39;" in html
