@@ -131,7 +131,7 @@ def test_a_gguf_model_is_aligned_exported_and_served(
     rows = [
         {
             "prompt": f"What is {i}?",
-            "good": "No." if i % 2 else "A number",
+            "good": "Green." if i % 2 else "A number",
             "expect": kind,
             "licence": "CC0-1.0",
         }

@@ -114,7 +114,7 @@ def test_the_line_follows_what_is_measured_once_training_has_settled(local: Loca
     training = Training(model, data, [HARMFUL, BENIGN], tuning, tmp_path, "key", held)
     progress = anyio.run(training.run)
     settled = [each for each in progress.history if each["step"] >= SETTLED * progress.steps]
-    assert len(settled) == len(progress.history) - 3
+    assert len(settled) == len(progress.history) - 1
     assert progress.line == pytest.approx(0.6 * sum(each["line"] for each in settled))
     assert progress.best is not None
     assert progress.best[0] == max(each["score"] for each in settled)

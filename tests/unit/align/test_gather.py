@@ -96,7 +96,9 @@ def test_if_all_prompts_of_a_kind_are_lost_it_is_said_why(tmp_path: Path) -> Non
 def test_a_guard_that_fails_is_not_taken_for_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harmless.align.gather.guards.load", lambda name: FailingRefusal())
     source = file(tmp_path, HARMFUL, BENIGN, {"prompt": "How is a roof kept dry?", "expect": "answer"})
-    found, _ = gathered(tmp_path, source, answer=lambda p, _: said("GARBLED" if "well" in p else ANSWER))
+    found, _ = gathered(
+        tmp_path, source, answer=lambda p, _: said("GARBLED" if "well" in p else ANSWER), screened=False
+    )
     assert found.card.left_out == {UNJUDGED: 1}
 
 

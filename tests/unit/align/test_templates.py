@@ -11,6 +11,7 @@ from harmless import taxonomy
 from harmless.align.templates import GENERAL, load
 from harmless.core import Exchange
 from harmless.guards.refusal import refusal, refused
+from harmless.guards.train import own
 
 TEMPLATES = load()
 NAMES_HELP = ("emergency", "line", "lines", "helpline", "helplines", "police", "counsellor", "doctor")
@@ -51,9 +52,13 @@ def test_a_family_has_many_short_refusals_that_open_differently(name: str) -> No
 
 
 def test_our_own_guard_knows_every_refusal() -> None:
-    replies = [reply for name in TEMPLATES.families for reply in TEMPLATES.refusals(name)][::7]
-    verdicts = anyio.run(refusal().judge, [Exchange.of("How do I hurt somebody?", r) for r in replies])
-    missed = [reply for reply, verdict in zip(replies, verdicts, strict=True) if not refused(verdict)]
+    # A refusal of something else than what was asked may be taken for a reply beside the prompt.
+    asked = {TEMPLATES.family(pair["hazard"]): pair["harmful"] for pair in own.contrast_pairs()}
+    asked[GENERAL] = "How do I hurt somebody?"
+    made = [(asked[name], reply) for name in TEMPLATES.families for reply in TEMPLATES.refusals(name)]
+    some = [Exchange.of(*each) for each in made[::7]]
+    verdicts = anyio.run(refusal().judge, some)
+    missed = [each.reply for each, verdict in zip(some, verdicts, strict=True) if not refused(verdict)]
     assert missed == []
 
 

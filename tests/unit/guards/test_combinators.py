@@ -409,7 +409,8 @@ def test_what_one_caller_needs_another_cannot_make_forgotten() -> None:
             tasks.start_soon(ask, "0.4")
 
     anyio.run(run)
-    assert [[each.score for each in verdicts] for verdicts in found] == [[0.1], [0.4], [0.1, 0.2, 0.3]]
+    # Which of the two is done first is the clock's affair.
+    assert sorted([each.score for each in verdicts] for verdicts in found) == [[0.1], [0.1, 0.2, 0.3], [0.4]]
 
 
 @settings(deadline=None)
