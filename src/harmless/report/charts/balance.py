@@ -12,6 +12,8 @@ from harmless.report.charts.scale import Scale, share_end
 
 WIDTH, HEIGHT = 640, 450
 LEFT, RIGHT, TOP, BOTTOM = 60, 608, 44, 390
+#: What the longest label of a mark takes beside it.
+LABEL = 294
 _DOT = 9.0
 
 
