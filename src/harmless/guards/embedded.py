@@ -81,12 +81,11 @@ class EmbeddedGuard:
             chances[replied] = self._reply_chances([exchanges[i] for i in replied], scores[replied])
         threshold = float(self._artefacts["prompt"].metadata["threshold"])
         unsafe = [i for i, chance in enumerate(chances.tolist()) if chance >= threshold]
-        hazards = dict(zip(unsafe, self._namer.name([_judged(exchanges[i]) for i in unsafe]), strict=True))
+        found = self.flagged([exchanges[i] for i in unsafe], chances[unsafe].tolist())
+        flags = dict(zip(unsafe, found, strict=True))
         return [
-            self.flagged(exchange, chance, hazard=hazards[i])
-            if i in hazards
-            else Verdict(outcome=Outcome.SAFE, score=chance)
-            for i, (exchange, chance) in enumerate(zip(exchanges, chances.tolist(), strict=True))
+            flags[i] if i in flags else Verdict(outcome=Outcome.SAFE, score=chance)
+            for i, chance in enumerate(chances.tolist())
         ]
 
     def _reply_chances(
@@ -108,44 +107,55 @@ class EmbeddedGuard:
 
     def flagged(
         self,
-        exchange: Exchange,
-        chance: float,
+        exchanges: Sequence[Exchange],
+        chances: Sequence[float],
         *,
         rule: str = "embedded",
         words: bool = True,
-        hazard: Named | None = None,
-    ) -> Verdict:
-        """Return the verdict on an exchange that ``rule`` finds unsafe: hazard and driving words.
+    ) -> list[Verdict]:
+        """Return the verdicts on exchanges that ``rule`` finds unsafe, with hazard and driving words.
 
-        Without ``words`` the finding is the whole text; without ``hazard`` it is named here.
+        Without ``words`` the finding is the whole text.
         """
-        text = _judged(exchange)
-        hazard = hazard or self._namer.name([text])[0]
-        driving = self._driving_words(text, exchange.reply is not None) if words else []
-        found = driving or [(0, len(text))]
-        return Verdict(
-            outcome=Outcome.UNSAFE,
-            score=chance,
-            findings=tuple(Finding(hazard=hazard.key, rule=rule, span=span, score=chance) for span in found),
-            labels=hazard.labels,
-            reason=f"likely {taxonomy.load().hazard(hazard.key).name}"
-            + (f"; driven by: {', '.join(text[start:end] for start, end in found)[:120]}" if words else ""),
-        )
+        hazards = self._namer.name([_judged(exchange) for exchange in exchanges])
+        driving = self._driving_words(exchanges) if words else [[]] * len(exchanges)
+        return [_unsafe(*each, rule, words) for each in zip(exchanges, chances, hazards, driving, strict=True)]
 
-    def _driving_words(self, text: str, is_reply: bool) -> list[tuple[int, int]]:
-        spans = words(text[:MAX_EXPLAINED])
-        pieces = [text[start:end] for start, end in spans]
-        if is_reply:
-            evidence = self._model("reply").evidence(hashed(pieces, REPLY_BITS, WHOLE), 0)
-        else:
-            evidence = self._model("prompt").evidence(hashed(pieces), 0)
-        best = [int(i) for i in np.argsort(-evidence, kind="stable")[:TOP_WORDS] if evidence[i] > 0]
-        return [spans[i] for i in sorted(best)]
+    def _driving_words(self, exchanges: Sequence[Exchange]) -> list[list[tuple[int, int]]]:
+        """Return the words of each exchange that speak most for harm; hashed all at once, which is faster."""
+        texts = [_judged(exchange)[:MAX_EXPLAINED] for exchange in exchanges]
+        spans = [words(text) for text in texts]
+        found: list[list[tuple[int, int]]] = [[] for _ in exchanges]
+        for head, view in (("prompt", ()), ("reply", (REPLY_BITS, WHOLE))):
+            group = [i for i, each in enumerate(exchanges) if (each.reply is not None) == (head == "reply")]
+            pieces = [texts[i][start:end] for i in group for start, end in spans[i]]
+            if pieces:
+                evidence = self._model(head).evidence(hashed(pieces, *view), 0)
+                ends = np.cumsum([len(spans[i]) for i in group])
+                for i, part in zip(group, np.split(evidence, ends[:-1]), strict=True):
+                    best = [int(at) for at in np.argsort(-part, kind="stable")[:TOP_WORDS] if part[at] > 0]
+                    found[i] = [spans[i][at] for at in sorted(best)]
+        return found
 
 
 def embedded() -> EmbeddedGuard:
     """Return the embedded guard with the shipped weights, which are read at its first use."""
     return EmbeddedGuard()
+
+
+def _unsafe(
+    exchange: Exchange, chance: float, hazard: Named, driving: list[tuple[int, int]], rule: str, words: bool
+) -> Verdict:
+    text = _judged(exchange)
+    found = driving or [(0, len(text))]
+    return Verdict(
+        outcome=Outcome.UNSAFE,
+        score=chance,
+        findings=tuple(Finding(hazard=hazard.key, rule=rule, span=span, score=chance) for span in found),
+        labels=hazard.labels,
+        reason=f"likely {taxonomy.load().hazard(hazard.key).name}"
+        + (f"; driven by: {', '.join(text[start:end] for start, end in found)[:120]}" if words else ""),
+    )
 
 
 def _judged(exchange: Exchange) -> str:

@@ -56,12 +56,14 @@ class EncoderGuard:
         return judge_each(exchanges, self._judge)
 
     def _judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
-        texts = [prompt_text(exchange) for exchange in exchanges]
+        chances = self._chances([prompt_text(exchange) for exchange in exchanges]).tolist()
+        unsafe = [i for i, chance in enumerate(chances) if chance >= self._fitted["threshold"]]
+        asked = [Exchange(conversation=exchanges[i].conversation) for i in unsafe]
+        found = self._first.flagged(asked, [chances[i] for i in unsafe], rule=NAME, words=not self._alone)
+        flags = dict(zip(unsafe, found, strict=True))
         return [
-            Verdict(outcome=Outcome.SAFE, score=chance)
-            if chance < self._fitted["threshold"]
-            else self._flagged(exchange, chance)
-            for exchange, chance in zip(exchanges, self._chances(texts).tolist(), strict=True)
+            flags[i] if i in flags else Verdict(outcome=Outcome.SAFE, score=chance)
+            for i, chance in enumerate(chances)
         ]
 
     def _chances(self, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -70,10 +72,6 @@ class EncoderGuard:
         if not self._alone:
             total = total + self._fitted["prompt"] * self._first.prompt_scores(read)
         return sigmoid(worst(total, starts))
-
-    def _flagged(self, exchange: Exchange, chance: float) -> Verdict:
-        asked = Exchange(conversation=exchange.conversation)
-        return self._first.flagged(asked, chance, rule=NAME, words=not self._alone)
 
 
 def encoder(how: str = "") -> EncoderGuard:
