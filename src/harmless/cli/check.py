@@ -6,26 +6,19 @@ from pathlib import Path
 
 import anyio
 
-from harmless.check import Budget, CheckOptions, Summary, load_judges, load_policy
+from harmless.check import Summary
 from harmless.check import check as run_check
+from harmless.cli.checking import Checking
 from harmless.cli.console import err, live, print_json, show_plan, show_summary
 from harmless.cli.options import Asking, Workspace, open_store
-from harmless.data import load_suite
 
 
 def check(
     target: str = "embedded",
     /,
     *,
-    suite: str = "standard",
-    path: Path | None = None,
-    policy: Path | None = None,
-    limit: int | None = None,
+    checking: Checking = Checking(),  # noqa: B008 - frozen
     samples: int = 1,
-    judge: str = "judge",
-    stop_early: bool = False,
-    budget: str | None = None,
-    fresh: bool = False,
     out: Path | None = None,
     json: bool = False,
     workspace: Workspace = None,
@@ -38,41 +31,21 @@ def check(
     Args:
         target: embedded, embedded:FILE.gguf, openai:MODEL, anthropic:MODEL, hf:PATH, guarded:GUARD:TARGET,
             scripted:FILE.
-        suite: quick, standard, twins, a set of `harmless data list`, or a JSONL or CSV file with the columns
-            prompt, expect, hazard.
-        path: read the set from this file (or pattern) in its published schema instead of the hub.
-        policy: YAML file with hazards, thresholds and grades; see `harmless policy`.
-        limit: ask about so many prompts, sampled evenly over the hazards.
         samples: ask each prompt so often, with different seeds.
-        judge: the guard that judges the replies.
-        stop_early: stop a hazard once a confidence sequence settles its grade.
-        budget: stop after e.g. 500calls, 10m, 2usd.
-        fresh: start a new run although this one is done.
         out: write report.html and report.json into this folder.
         json: print one JSON document instead of tables.
     """
-    rules = load_policy(policy)
-    prompts = load_suite(suite, path)
-    prompts = prompts if limit is None else prompts.limited(limit, asking.seed)
-    judges = load_judges(judge, rules, prompts)
-
-    asked = asking.target(target, rules)
-    options = CheckOptions(
-        sampling=asking.sampling(asked, prompts),
-        samples=samples,
-        budget=Budget.parse(budget),
-        stop_early=stop_early,
-        fresh=fresh,
-    )
+    what = checking.prepared(target, asking, samples)
 
     async def run() -> Summary:
         try:
             with live("checking", quiet=json) as observe:
                 return await run_check(
-                    asked, prompts, rules, store, judges, options, started=show_plan, observe=observe
-                )
+                    what.target, what.suite, what.policy, store, what.judges, what.options,
+                    started=show_plan, observe=observe,
+                )  # fmt: skip
         finally:
-            await asked.aclose()
+            await what.target.aclose()
 
     with open_store(workspace) as store:
         summary = anyio.run(run)

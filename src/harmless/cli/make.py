@@ -11,14 +11,14 @@ import anyio
 from rich.markup import escape
 
 from harmless.attacks.trial import LESSONS, Attacking
-from harmless.check import Budget, CheckOptions, load_judges, load_policy
+from harmless.check import Budget
 from harmless.cli.align_compare import show_proof
 from harmless.cli.attack_tables import show_attacked
+from harmless.cli.checking import Checking
 from harmless.cli.console import err, live, print_json, show_comparison, show_plan
 from harmless.cli.console import out as console
 from harmless.cli.options import Asking, Workspace, open_store
 from harmless.core import Target
-from harmless.data import load_suite
 from harmless.errors import UsageError
 from harmless.loop import MINUTES, Aligning, Made, make_harmless
 
@@ -32,16 +32,9 @@ def make(
     /,
     *,
     guard: str = "embedded",
-    suite: str = "standard",
-    path: Path | None = None,
-    policy: Path | None = None,
-    limit: int | None = None,
-    judge: str = "judge",
+    checking: Checking = Checking(),  # noqa: B008 - frozen
     attack: str = "none",
     align: str | None = None,
-    stop_early: bool = False,
-    budget: str | None = None,
-    fresh: bool = False,
     out: Path = Path("harmless-report"),
     json: bool = False,
     workspace: Workspace = None,
@@ -57,47 +50,27 @@ def make(
     Args:
         target: embedded, embedded:FILE.gguf, openai:MODEL, anthropic:MODEL, hf:PATH, scripted:FILE.
         guard: the guard to put in front; see `harmless guard list`.
-        suite: quick, standard, twins, a set of `harmless data list`, or a JSONL or CSV file.
-        path: read the set from this file (or pattern) in its published schema instead of the hub.
-        policy: YAML file with hazards, thresholds and grades; see `harmless policy`.
-        limit: ask about so many prompts, sampled evenly over the hazards.
-        judge: the guard that judges the replies.
         attack: also attack with so many calls of the target, e.g. 200calls, half of which are made again at the
             end; default none. Needs the extra data.
         align: method to train the target by, see `harmless align`, or none; default simpo for embedded where
             torch is installed, else none.
-        stop_early: stop a hazard once a confidence sequence settles its grade.
-        budget: stop each check after e.g. 500calls, 10m, 2usd.
-        fresh: start new runs although these are done.
         out: folder for report.html and report.json.
         json: print one JSON document instead of tables.
     """
-    rules = load_policy(policy)
-    prompts = load_suite(suite, path)
-    prompts = prompts if limit is None else prompts.limited(limit, asking.seed)
-    judges = load_judges(judge, rules, prompts)
-
-    asked = asking.target(target, rules)
-    options = CheckOptions(
-        sampling=asking.sampling(asked, prompts),
-        budget=Budget.parse(budget),
-        stop_early=stop_early,
-        fresh=fresh,
-    )
-
+    what = checking.prepared(target, asking)
     calls = _calls(attack)
-    aligning = _aligning(target, align, out, lambda spec: asking.target(spec, rules), quiet=json)
+    aligning = _aligning(target, align, out, lambda spec: asking.target(spec, what.policy), quiet=json)
 
     async def run() -> Made:
         try:
             with live("asking", quiet=json) as observe:
                 attacking = Attacking(calls, _telling("attacking", quiet=json), observe) if calls else None
                 return await make_harmless(
-                    asked, guard, prompts, rules, store, judges, options,
+                    what.target, guard, what.suite, what.policy, store, what.judges, what.options,
                     out=out, attacking=attacking, aligning=aligning, started=show_plan, observe=observe,
                 )  # fmt: skip
         finally:
-            await asked.aclose()
+            await what.target.aclose()
 
     with open_store(workspace) as store:
         made = anyio.run(run)
