@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,20 +117,24 @@ class EmbeddedGuard:
 
         Without ``words`` the finding is the whole text.
         """
-        hazards = self._namer.name([_judged(exchange) for exchange in exchanges])
-        driving = self._driving_words(exchanges) if words else [[]] * len(exchanges)
-        return [_unsafe(*each, rule, words) for each in zip(exchanges, chances, hazards, driving, strict=True)]
+        texts = [exchange.prompt if exchange.reply is None else exchange.reply for exchange in exchanges]
+        hazards = self._namer.name(texts)
+        replied = [exchange.reply is not None for exchange in exchanges]
+        driving = self._driving_words(texts, replied) if words else [[]] * len(exchanges)
+        return [_unsafe(*each, rule, words) for each in zip(texts, chances, hazards, driving, strict=True)]
 
-    def _driving_words(self, exchanges: Sequence[Exchange]) -> list[list[tuple[int, int]]]:
-        """Return the words of each exchange that speak most for harm; hashed all at once, which is faster."""
-        texts = [_judged(exchange)[:MAX_EXPLAINED] for exchange in exchanges]
-        spans = [words(text) for text in texts]
-        found: list[list[tuple[int, int]]] = [[] for _ in exchanges]
+    def _driving_words(self, texts: Sequence[str], replied: Sequence[bool]) -> list[list[tuple[int, int]]]:
+        """Return the words of each text that speak most for harm; hashed all at once, which is faster."""
+        texts = [text[:MAX_EXPLAINED] for text in texts]
+        spans = words(texts)
+        found: list[list[tuple[int, int]]] = [[] for _ in texts]
         for head, view in (("prompt", ()), ("reply", (REPLY_BITS, WHOLE))):
-            group = [i for i, each in enumerate(exchanges) if (each.reply is not None) == (head == "reply")]
+            group = [i for i, is_reply in enumerate(replied) if is_reply == (head == "reply")]
             pieces = [texts[i][start:end] for i in group for start, end in spans[i]]
             if pieces:
-                evidence = self._model(head).evidence(hashed(pieces, *view), 0)
+                unique = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
+                evidence = self._model(head).evidence(hashed(list(unique), *view), 0)
+                evidence = evidence[[unique[piece] for piece in pieces]]
                 ends = np.cumsum([len(spans[i]) for i in group])
                 for i, part in zip(group, np.split(evidence, ends[:-1]), strict=True):
                     best = [int(at) for at in np.argsort(-part, kind="stable")[:TOP_WORDS] if part[at] > 0]
@@ -144,22 +148,22 @@ def embedded() -> EmbeddedGuard:
 
 
 def _unsafe(
-    exchange: Exchange, chance: float, hazard: Named, driving: list[tuple[int, int]], rule: str, words: bool
+    text: str, chance: float, hazard: Named, driving: list[tuple[int, int]], rule: str, words: bool
 ) -> Verdict:
-    text = _judged(exchange)
     found = driving or [(0, len(text))]
     return Verdict(
         outcome=Outcome.UNSAFE,
         score=chance,
         findings=tuple(Finding(hazard=hazard.key, rule=rule, span=span, score=chance) for span in found),
         labels=hazard.labels,
-        reason=f"likely {taxonomy.load().hazard(hazard.key).name}"
+        reason=f"likely {_name(hazard.key)}"
         + (f"; driven by: {', '.join(text[start:end] for start, end in found)[:120]}" if words else ""),
     )
 
 
-def _judged(exchange: Exchange) -> str:
-    return exchange.prompt if exchange.reply is None else exchange.reply
+@cache
+def _name(hazard: str) -> str:
+    return taxonomy.load().hazard(hazard).name
 
 
 def _logit(chance: float) -> float:

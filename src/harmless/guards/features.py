@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,12 +82,18 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", text).lower().translate(_APOSTROPHES)
 
 
-def words(text: str) -> list[tuple[int, int]]:
-    """Return the (start, end) of every word of ``text`` in characters, as the features cut them."""
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    inside = np.concatenate(([0], _is_word(codes).astype(np.int8), [0]))
-    edges = np.flatnonzero(np.diff(inside))
-    return [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+def words(texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+    """Return the (start, end) of every word of each text in characters, as the features cut them."""
+    codes = np.frombuffer((_SEPARATOR.join(texts) + _SEPARATOR).encode("utf-32-le", "surrogatepass"), np.uint32)
+    inside = np.concatenate(([0], _is_word(codes).astype(np.int8)))
+    starts, ends = np.flatnonzero(np.diff(inside)).reshape(-1, 2).T
+    begins = np.cumsum([0, *(len(text) + 1 for text in texts)])
+    owners = np.searchsorted(starts, begins).tolist()
+    spans = list(zip(starts.tolist(), ends.tolist(), strict=True))
+    return [
+        [(start - begin, end - begin) for start, end in spans[first:last]]
+        for begin, (first, last) in zip(begins.tolist(), pairwise(owners), strict=False)
+    ]
 
 
 def _stream(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.bool_], NDArray[np.int64]]:

@@ -40,7 +40,7 @@ class HazardNamer:
     def keys(self) -> tuple[str, ...]:
         """The keys of all hazards that can be named, sorted by level."""
         known = self._tree
-        return (*known.domains, *dict.fromkeys(known.task_of), *known.leaves)
+        return (*known.domains, *known.tasks, *known.leaves)
 
     @cached_property
     def _tree(self) -> Tree:
@@ -63,29 +63,19 @@ class HazardNamer:
             [values[a:b] @ self._rows[features.columns[a:b]] + model.bias for a, b in pairwise(ends)]
         )
         slopes, thresholds = self._artefact.metadata["slopes"], self._artefact.metadata["thresholds"]
-        return [
-            self._named(*each, thresholds) for each in zip(*self._tree.chances(scores, slopes), strict=True)
-        ]
-
-    def _named(
-        self,
-        domains: NDArray[np.float64],
-        leaves: NDArray[np.float64],
-        thresholds: Mapping[str, float],
-    ) -> Named:
-        known = self._tree
-        tasks = known.tasks(leaves)
-        best = {
-            "leaf": (known.leaves[int(leaves.argmax())], float(leaves.max())),
-            "task": max(tasks.items(), key=lambda each: each[1]),
-            "domain": (known.domains[int(domains.argmax())], float(domains.max())),
-        }
-        level = next(level for level in LEVELS if best[level][1] >= thresholds.get(level, 0.0))
-        key, likely = best[level]
-        path = [key, *(hazard.key for hazard in taxonomy.load().ancestors(key))]
-        every = tasks | dict(zip(known.domains, domains.tolist(), strict=True)) | {key: likely}
-        return Named(key, likely, {each: round(every[each], 4) for each in path if each in every})
-
+        known, (domains, leaves) = self._tree, self._tree.chances(scores, slopes)
+        chances = {"leaf": leaves, "task": known.task_chances(leaves), "domain": domains}
+        keys = {"leaf": known.leaves, "task": known.tasks, "domain": known.domains}
+        best = {level: each.argmax(axis=1).tolist() for level, each in chances.items()}
+        rows = {level: each.tolist() for level, each in chances.items()}
+        found = []
+        for i in range(len(texts)):
+            level = next(of for of in LEVELS if rows[of][i][best[of][i]] >= thresholds.get(of, 0.0))
+            at = best[level][i]
+            key = keys[level][at]
+            labels = {name: round(rows[of][i][column], 4) for name, of, column in known.paths[key]}
+            found.append(Named(key, rows[level][i][at], labels))
+        return found
 
 @dataclass(frozen=True)
 class Tree:
@@ -107,12 +97,29 @@ class Tree:
         np.add.at(within.T, self.domain_of, leaves.T)
         return domains, leaves * (domains / np.maximum(within, 1e-12))[:, self.domain_of]
 
-    def tasks(self, leaves: NDArray[np.float64]) -> dict[str, float]:
-        """Return the probability of every task."""
-        found = dict.fromkeys(self.task_of, 0.0)
-        for task, chance in zip(self.task_of, leaves.tolist(), strict=True):
-            found[task] += chance
-        return found
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        """The keys of all tasks, in the order of their first leaves."""
+        return tuple(dict.fromkeys(self.task_of))
+
+    def task_chances(self, leaves: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the (texts, tasks) probabilities from those of the leaves."""
+        belongs = np.array([[task == other for other in self.tasks] for task in self.task_of], float)
+        return leaves @ belongs
+
+    @cached_property
+    def paths(self) -> dict[str, tuple[tuple[str, str, int], ...]]:
+        """Every key -> (key, level, column) of itself and of what is above it, as far as it has a probability."""
+        columns = {
+            key: (key, level, i)
+            for level, keys in zip(LEVELS, (self.leaves, self.tasks, self.domains), strict=True)
+            for i, key in enumerate(keys)
+        }
+        known = taxonomy.load()
+        return {
+            key: tuple(columns[each] for each in (key, *(a.key for a in known.ancestors(key))) if each in columns)
+            for key in columns
+        }
 
 
 def tree(heads: Sequence[str]) -> Tree:

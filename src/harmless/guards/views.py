@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from harmless.core.exchange import Exchange
 from harmless.guards.features import Features, fold, hashed
 from harmless.guards.linear import sigmoid, softmax
-from harmless.guards.normalise import loose, plain
+from harmless.guards.normalise import loose, may_be_disguised, plain
 
 REPLY_BITS = 17
 OPENING, REST, WHOLE, LEAD, ASK = 1, 2, 3, 4, 5
@@ -37,8 +37,11 @@ def readings(texts: Sequence[str]) -> tuple[list[str], NDArray[np.intp]]:
     """
     found: list[str] = []
     starts = np.zeros(len(texts), np.intp)
-    for i, text in enumerate(texts):
+    for i, (text, suspicious) in enumerate(zip(texts, may_be_disguised(texts), strict=True)):
         starts[i] = len(found)
+        if not suspicious:
+            found.append(text)
+            continue
         view = plain(text)
         others = dict.fromkeys(other.text for other in loose(view))
         folded = [] if text.isascii() else [view.text]

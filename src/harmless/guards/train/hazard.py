@@ -120,8 +120,8 @@ def levels(
     """Return the threshold of each level, and accuracy and coverage, on the rows whose leaf is known."""
     fine = np.flatnonzero(data.leaves >= 0)
     domains, leaves = data.tree.chances(scores[fine], slopes)
-    names = list(dict.fromkeys(data.tree.task_of))
-    tasks = np.array([list(data.tree.tasks(row).values()) for row in leaves])
+    names = data.tree.tasks
+    tasks = data.tree.task_chances(leaves)
     truth = {
         "leaf": data.leaves[fine],
         "task": np.array([names.index(data.tree.task_of[i]) for i in data.leaves[fine]]),
