@@ -12,6 +12,7 @@ import anyio
 
 from harmless.attacks.allowance import Allowance
 from harmless.attacks.contract import Tried
+from harmless.attacks.copied import own_words
 from harmless.attacks.desk import Desk
 from harmless.attacks.ledger import Ledger
 from harmless.attacks.panel import Panel
@@ -120,7 +121,7 @@ class CellSession:
             exchanges = [
                 _exchange(goal, each.reply, decode) for goal, each in zip(goals[start:end], made, strict=True)
             ]
-            judged = await self._judged(made, exchanges, judge)
+            judged = await self._judged(made, asked[start:end], exchanges, judge)
             info = judge.info if judge else self.room.panel.infos["harm"]
             tried += self._counted(
                 [
@@ -202,7 +203,11 @@ class CellSession:
         return sampling.model_copy(update={"seed": int(digest(self._cell, number)[:7], 16)})
 
     async def _judged(
-        self, made: Sequence[Attempt], exchanges: Sequence[Exchange], own: Guard | None
+        self,
+        made: Sequence[Attempt],
+        sent: Sequence[Conversation],
+        exchanges: Sequence[Exchange],
+        own: Guard | None,
     ) -> list[dict[str, Verdict]]:
         """Judge the replies to the target where they have no verdict, and commit the verdicts."""
         panel = self.room.panel
@@ -211,7 +216,11 @@ class CellSession:
         if left:
             those = [exchanges[i] for i in left]
             judged = await panel.judge(those, ["refusal"] if own else ROLES)
-            judged = judged | ({"harm": await own.judge(those)} if own else {})
+            if own:
+                judged["harm"] = await own.judge(those)
+            else:
+                replies = [(made[i].reply.text, sent[i]) for i in left]
+                judged["harm"] = [own_words(v, *of) for v, of in zip(judged["harm"], replies, strict=True)]
             for place, i in enumerate(left):
                 found[i] = {role: judged[role][place] for role in ROLES} | found[i]
         await self._commit(

@@ -77,6 +77,7 @@ class HazardNamer:
             found.append(Named(key, rows[level][i][at], labels))
         return found
 
+
 @dataclass(frozen=True)
 class Tree:
     """Which head is what: keys of domains and leaves in the order of the heads, and where each leaf belongs."""
@@ -117,7 +118,9 @@ class Tree:
         }
         known = taxonomy.load()
         return {
-            key: tuple(columns[each] for each in (key, *(a.key for a in known.ancestors(key))) if each in columns)
+            key: tuple(
+                columns[each] for each in (key, *(a.key for a in known.ancestors(key))) if each in columns
+            )
             for key in columns
         }
 

@@ -49,6 +49,23 @@ def test_success_is_what_the_own_judge_says_it_is(tmp_path: Path) -> None:
     assert (magician.asr.rate, magician.calls, magician.to_success.calls.value) == (1.0, 4, 2)
 
 
+def test_a_reply_that_repeats_what_was_sent_is_no_success_but_for_an_own_judge(tmp_path: Path) -> None:
+    with_marks = "UNSAFE MAGIC words which stand in each message that is sent here"
+
+    class Sender(Magician):
+        async def run(self, session: Session) -> None:
+            await session.ask([user(with_marks)], judge=WORD if session.objective.text == "a" else None)
+
+    async def run() -> Results:
+        with Store(tmp_path / "e.db") as store:
+            target, options = FakeTarget(lambda prompt, _: said(prompt)), CampaignOptions()
+            policy = load_policy(None)
+            return await attack(target, from_texts(["a", "b"]), [Sender()], policy, store, judges(), options)
+
+    found = anyio.run(run).attacks[0]
+    assert (found.asr.rate, found.asr.n) == (0.5, 2)
+
+
 def test_it_is_not_compared_with_direct_asking(tmp_path: Path) -> None:
     _, magician = campaign(tmp_path, FakeTarget(lambda *_: said("nothing"))).attacks
     assert (magician.asr.rate, magician.p, magician.by_error_alone) == (0.0, None, None)
