@@ -106,11 +106,11 @@ class Tree:
     def task_chances(self, leaves: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the (texts, tasks) probabilities from those of the leaves."""
         belongs = np.array([[task == other for other in self.tasks] for task in self.task_of], float)
-        return leaves @ belongs
+        return np.asarray(leaves @ belongs, np.float64)
 
     @cached_property
     def paths(self) -> dict[str, tuple[tuple[str, str, int], ...]]:
-        """Every key -> (key, level, column) of itself and of what is above it, as far as it has a probability."""
+        """Every key -> (key, level, column) of itself and of what is above it and has a probability."""
         columns = {
             key: (key, level, i)
             for level, keys in zip(LEVELS, (self.leaves, self.tasks, self.domains), strict=True)

@@ -38,8 +38,10 @@ def test_any_message_can_be_copied_but_no_run_goes_from_one_to_the_next() -> Non
 def test_a_copy_is_safe_and_scores_less_the_more_it_copies() -> None:
     found = own_words(UNSAFE, ASKED + " And also more.", user(ASKED))
     assert found.outcome is Outcome.SAFE
-    assert found.score is not None and 0 < found.score < 0.3
-    assert "repeats what was sent" in found.reason and "harm" in found.reason
+    assert found.score is not None
+    assert 0 < found.score < 0.3
+    assert "repeats what was sent" in found.reason
+    assert "harm" in found.reason
 
 
 def test_a_reply_with_words_of_its_own_keeps_its_verdict() -> None:
