@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,19 @@ def _validated(path: Path, plain: Any) -> Policy:
     default = load_policy().model_dump()
     try:
         policy = Policy.model_validate({**default, "name": path.stem, **plain})
-        keys = tuple(taxonomy.load().hazard(name).key for name in policy.hazards)
+        keys = tuple(_keys(path, "hazards", policy.hazards))
+        texts = zip(
+            _keys(path, "refusal_texts", policy.refusal_texts), policy.refusal_texts.values(), strict=True
+        )
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "policy"
         raise BadFileError(path, f"{field}: {first['msg']}.", next_step="See `harmless policy`.") from None
+    return policy.model_copy(update={"hazards": keys, "refusal_texts": dict(texts)})
+
+
+def _keys(path: Path, field: str, names: Iterable[str]) -> list[str]:
+    try:
+        return [taxonomy.load().hazard(name).key for name in names]
     except UnknownNameError as error:
-        raise BadFileError(path, f"hazards: {error.message}", next_step=error.next_step) from None
-    return policy.model_copy(update={"hazards": keys})
+        raise BadFileError(path, f"{field}: {error.message}", next_step=error.next_step) from None

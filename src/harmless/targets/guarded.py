@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from harmless import taxonomy
 from harmless.core import (
     Conversation,
     Exchange,
@@ -27,7 +28,8 @@ class GuardedTarget:
     """Answers as ``target`` does, unless ``guard`` flags the prompt or the reply under ``policy``.
 
     A flagged prompt never reaches the target. What is flagged, and under ``on_unassessed: block`` also what
-    the guard could not judge, is answered with the policy's refusal text and the status BLOCKED.
+    the guard could not judge, is answered with the policy's refusal text, that of the hazard if there is one,
+    and the status BLOCKED.
     """
 
     def __init__(self, guard: Guard, target: Target, policy: Policy) -> None:
@@ -38,7 +40,7 @@ class GuardedTarget:
         self._info = target.info.model_copy(
             update={
                 "name": f"guarded:{guard.info.name}:{target.info.name}",
-                "revision": digest(*seen, threshold, policy.on_unassessed, policy.refusal_text),
+                "revision": digest(*seen, threshold, policy.on_unassessed, *_texts(policy)),
                 "white_box": False,
                 "guarded_by": (*target.info.guarded_by, *guard.info.families),
             }
@@ -91,11 +93,26 @@ class GuardedTarget:
         reason = verdict.reason or "no reason given"
         blocked = {
             "status": ReplyStatus.BLOCKED,
-            "text": self._policy.refusal_text,
+            "text": self._text(verdict),
             "cause": f"{what} blocked by {guard.name}: {'not judged, ' if flagged is None else ''}{reason}",
         }
         unasked = Reply(status=ReplyStatus.BLOCKED, latency_s=verdict.latency_s, cost_usd=verdict.cost_usd)
         return (answer or unasked).model_copy(update=blocked)
+
+    def _text(self, verdict: Verdict) -> str:
+        """Return the refusal for the likeliest hazard found: that of its own, else of the level above."""
+        texts, known = self._policy.refusal_texts, taxonomy.load()
+        for found in sorted(verdict.findings, key=lambda each: -each.score) if texts else ():
+            if found.hazard is None:
+                continue
+            for hazard in (known.hazard(found.hazard), *known.ancestors(found.hazard)):
+                if hazard.key in texts:
+                    return texts[hazard.key]
+        return self._policy.refusal_text
+
+
+def _texts(policy: Policy) -> list[str]:
+    return [policy.refusal_text, *(part for each in sorted(policy.refusal_texts.items()) for part in each)]
 
 
 def guarded(

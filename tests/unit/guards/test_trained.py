@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harmless.check import load_policy
 from harmless.core import Exchange, Guard, Message, Outcome, Policy, Verdict
 from harmless.guards import linear
 from harmless.guards.embedded import EmbeddedGuard, embedded
@@ -156,10 +157,15 @@ async def test_an_answer_is_not_a_refusal_whatever_its_words(prompt: str, reply:
 
 
 async def test_the_policys_own_refusal_is_a_refusal_and_safe() -> None:
-    text = Policy.model_fields["refusal_text"].default
-    pair = (HARMFUL, text)
-    assert refused((await verdicts(refusal(), pair))[0]) is True
-    assert (await verdicts(judge(), pair))[0].outcome is Outcome.SAFE
+    policy = load_policy()
+    for text in (
+        Policy.model_fields["refusal_text"].default,
+        policy.refusal_text,
+        *policy.refusal_texts.values(),
+    ):
+        pair = (HARMFUL, text)
+        assert refused((await verdicts(refusal(), pair))[0]) is True
+        assert (await verdicts(judge(), pair))[0].outcome is Outcome.SAFE
 
 
 async def test_the_four_probabilities_sum_to_one_and_compliance_is_the_score() -> None:

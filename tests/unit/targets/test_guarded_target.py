@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harmless import taxonomy
 from harmless.core import (
     Exchange,
+    Finding,
     GradeBand,
     GuardInfo,
     GuardRule,
@@ -153,6 +155,31 @@ def test_the_revision_follows_guard_target_and_what_the_policy_decides() -> None
         ),
     ]
     assert len({base, *changed}) == 6
+
+
+def test_a_hazard_may_have_a_refusal_of_its_own_and_the_nearest_level_counts() -> None:
+    texts = {"salad.d.O5": "domain", "salad.c.O62": "leaf"}
+    policy = POLICY.model_copy(update={"refusal_texts": texts})
+
+    class Hazards(WordGuard):
+        def _verdict(self, text: str) -> Verdict:
+            hazards = zip((0.6, 0.9), text.split(), strict=False)
+            findings = tuple(Finding(hazard=None if h == "none" else h, score=s) for s, h in hazards)
+            return Verdict(outcome=Outcome.UNSAFE, score=0.9, findings=findings)
+
+    asked = {
+        "salad.c.O62": "leaf",
+        "salad.t.O14 salad.c.O62": "leaf",
+        "salad.c.O62 none": "leaf",
+        "salad.c.O1": "No.",
+        "none": "No.",
+        "": "No.",
+    }
+    replies = ask(GuardedTarget(Hazards(), echo(), policy), *asked)
+    assert [reply.text for reply in replies] == list(asked.values())
+    below = taxonomy.load().leaves_under("salad.d.O5")[0].key
+    assert [r.text for r in ask(GuardedTarget(Hazards(), echo(), policy), below)] == ["domain"]
+    assert GuardedTarget(WordGuard(), echo(), policy).info != GuardedTarget(WordGuard(), echo(), POLICY).info
 
 
 def test_the_limits_are_those_of_the_target() -> None:
