@@ -56,7 +56,7 @@ def _validated(path: Path, plain: Any) -> Policy:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "policy"
         raise BadFileError(path, f"{field}: {first['msg']}.", next_step="See `harmless policy`.") from None
-    return policy.model_copy(update={"hazards": keys, "refusal_texts": dict(texts)})
+    return policy.model_copy(update={"hazards": keys, "refusal_texts": texts})
 
 
 def _keys(path: Path, field: str, names: Iterable[str]) -> list[str]:
