@@ -49,9 +49,8 @@ def _validated(path: Path, plain: Any) -> Policy:
     try:
         policy = Policy.model_validate({**default, "name": path.stem, **plain})
         keys = tuple(_keys(path, "hazards", policy.hazards))
-        texts = zip(
-            _keys(path, "refusal_texts", policy.refusal_texts), policy.refusal_texts.values(), strict=True
-        )
+        named = _keys(path, "refusal_texts", policy.refusal_texts)
+        texts = dict(zip(named, policy.refusal_texts.values(), strict=True))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "policy"
