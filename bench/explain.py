@@ -1,12 +1,13 @@
-"""What explanations cost on the bundled model, on one core.
+"""What explanations cost on the bundled model.
 
-    OMP_NUM_THREADS=1 python bench/explain.py            about four minutes
-    OMP_NUM_THREADS=1 python bench/explain.py --quick    fewer prompts for the probes
+    python bench/explain.py            about four minutes
+    python bench/explain.py --quick    fewer prompts for the probes
 
 Attribution of a prompt of 30 tokens by each method, without and with the deletion test; probes for harm,
 refusal and truth at all layers over 500 prompts (built-in twins and ordinary prompts), with the steering and
-the lens apart. Seconds are those of the processor, so that a busy machine does not count. Loading the model
-is not in them. Writes ``bench/results/explain.json``.
+the lens apart. Seconds are those of the clock, with as many threads as torch takes, and beside them those of
+the processor, which a busy machine does not change. Loading the model is not in them.
+Writes ``bench/results/explain.json``.
 """
 
 from __future__ import annotations
@@ -37,11 +38,12 @@ TEXT = (
 METHODS: tuple[Method, ...] = ("ablation", "gradient", "integrated")
 
 
-def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Return the processor's seconds of a call, and what it returned."""
-    began = time.process_time()
+def seconds(work: Callable[[], Any]) -> tuple[dict[str, float], Any]:
+    """Return the seconds of a call by the clock and of the processor, and what it returned."""
+    began, used = time.perf_counter(), time.process_time()
     result = work()
-    return round(time.process_time() - began, 2), result
+    spent = {"clock": time.perf_counter() - began, "processor": time.process_time() - used}
+    return {name: round(value, 2) for name, value in spent.items()}, result
 
 
 def attribution(local: LocalModel) -> list[dict[str, Any]]:
@@ -80,7 +82,7 @@ def inside(local: LocalModel, count: int) -> dict[str, Any]:
     asked = prompts(count)
     tokens = sum(len(encode(local, each.conversation).tokens) for each in asked)
     probes, _ = seconds(lambda: look_inside(local, asked, "twins and ordinary", steered=0))
-    print(len(asked), "prompts:", probes, "s", flush=True)
+    print(len(asked), "prompts:", probes, flush=True)
     whole, found = seconds(lambda: look_inside(local, asked, "twins and ordinary"))
     return {
         "prompts": len(asked),
@@ -96,10 +98,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
+    import torch
+
     local = open_model("embedded")
     result = {
         "version": harmless.__version__,
         "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
         "prompt_tokens": encode(local, user(TEXT)).said[1] - encode(local, user(TEXT)).said[0],
         "attribution": attribution(local),
         "inside": inside(local, 60 if quick else 500),
