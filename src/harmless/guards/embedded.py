@@ -1,6 +1,6 @@
 """A small trained classifier shipped with the package: harm of a prompt, or of a reply in its context.
 
-Logistic regression over hashed n-grams; a prompt of 50 characters takes some ten microseconds in a batch.
+Logistic regression over hashed n-grams; a prompt of 50 characters takes tens of microseconds in a batch.
 """
 
 from __future__ import annotations
