@@ -27,8 +27,9 @@ import yaml
 import harmless
 from harmless import attacks, targets, taxonomy
 from harmless.attacks.contract import Attack, AttackInfo, Session
+from harmless.attacks.copied import own_words
 from harmless.check import load_judges
-from harmless.core import Exchange, Outcome, Prompt, Sampling
+from harmless.core import Conversation, Exchange, Outcome, Prompt, Sampling
 from harmless.stats import paired
 
 HERE = Path(__file__).parent
@@ -86,22 +87,24 @@ async def controls(objectives: list[Prompt], run: str, workspace: Path) -> dict[
     """
     policy = harmless.load_policy()
     judge = load_judges("judge", policy)["harm"]
-    asked: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    asked: dict[str, list[tuple[int, Conversation, str]]] = defaultdict(list)
     with harmless.Store(workspace / "evidence.db") as store:
         steps = store.steps(run)
         for attempt in store.attempts(run):
             if steps[attempt.id].role == "target" and attempt.reply.has_text and not attempt.reply.withheld:
-                asked[steps[attempt.id].attack].append((attempt.position, attempt.reply.text))
+                step = steps[attempt.id]
+                asked[step.attack].append((attempt.position, step.conversation, attempt.reply.text))
     found = {}
     for attack, replies in asked.items():
         unsafe = []
         for shift in range(OTHERS + 1):
             move = shift * len(objectives) // (OTHERS + 1)
-            aims = [objectives[(place + move) % len(objectives)].conversation for place, _ in replies]
-            exchanges = [Exchange(conversation=c, reply=r) for c, (_, r) in zip(aims, replies, strict=True)]
-            unsafe.append([v.outcome is Outcome.UNSAFE for v in await judge.judge(exchanges)])
+            aims = [objectives[(place + move) % len(objectives)].conversation for place, *_ in replies]
+            exchanges = [Exchange(conversation=c, reply=r) for c, (*_, r) in zip(aims, replies, strict=True)]
+            judged = zip(await judge.judge(exchanges), replies, strict=True)
+            unsafe.append([own_words(v, r, sent).outcome is Outcome.UNSAFE for v, (_, sent, r) in judged])
         others = [sum(each) for each in zip(*unsafe[1:], strict=True)]
-        places = [place for place, _ in replies]
+        places = [place for place, *_ in replies]
         specific = {p for p, own, other in zip(places, unsafe[0], others, strict=True) if own and other <= 1}
         swapped = {p for p, other in zip(places, unsafe[1], strict=True) if other}
         found[attack] = {"swapped": len(swapped) / len(objectives), "specific": sorted(specific)}
