@@ -26,6 +26,9 @@ from typing import Any
 
 import anyio
 
+from harmless import load_target
+from harmless.align.constitution import load_constitution
+from harmless.align.constitutional import Revising
 from harmless.align.examples import Example, read_examples
 from harmless.align.frontier import held_back, leaning, measure
 from harmless.align.gather import DEVELOPMENT, Gathering
@@ -58,8 +61,13 @@ def trained(name: str, options: argparse.Namespace) -> Path:
     tuning = method(named).tuning(epochs=options.passes, rate=float(rate) if rate else None, seed=options.seed)
     # The same replies for all methods, whether or not they need the bad ones.
     gathering = Gathering(limit=options.limit, bad=True, reply_tokens=12, seed=options.seed)
-    what = Alignment("embedded", named, gathering, tuning, folder, device="cpu")
-    anyio.run(align, what, opened("embedded", tuning, "cpu"), None, _tell)
+    local = opened("embedded", tuning, "cpu")
+    # The model is its own critic: no stronger one is at hand everywhere.
+    maker = (
+        Revising(load_target("embedded"), load_constitution()) if method(named).replies == "revision" else None
+    )
+    what = Alignment("embedded", named, gathering, tuning, folder, maker, device="cpu")
+    anyio.run(align, what, local, None, _tell)
     if not kept.is_file():
         shutil.copy(folder / "data" / kept.name, kept)
     return folder
@@ -139,7 +147,7 @@ def main() -> None:
     parser.add_argument("--passes", type=float, default=1)
     parser.add_argument("--limit", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--methods", nargs="+", default=["simpo", "sft", "dpo", "orpo", "kto"])
+    parser.add_argument("--methods", nargs="+", default=["simpo", "sft", "dpo", "orpo", "kto", "cai"])
     options = parser.parse_args()
     path = HERE / "results" / "align_methods.json"
     document: dict[str, Any] = {
