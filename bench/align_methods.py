@@ -26,7 +26,7 @@ from typing import Any
 
 import anyio
 
-from harmless import load_target
+from harmless import targets
 from harmless.align.constitution import load_constitution
 from harmless.align.constitutional import Revising
 from harmless.align.examples import Example, read_examples
@@ -63,9 +63,8 @@ def trained(name: str, options: argparse.Namespace) -> Path:
     gathering = Gathering(limit=options.limit, bad=True, reply_tokens=12, seed=options.seed)
     local = opened("embedded", tuning, "cpu")
     # The model is its own critic: no stronger one is at hand everywhere.
-    maker = (
-        Revising(load_target("embedded"), load_constitution()) if method(named).replies == "revision" else None
-    )
+    revised = method(named).replies == "revision"
+    maker = Revising(targets.load("embedded"), load_constitution()) if revised else None
     what = Alignment("embedded", named, gathering, tuning, folder, maker, device="cpu")
     anyio.run(align, what, local, None, _tell)
     if not kept.is_file():
