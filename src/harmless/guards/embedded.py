@@ -21,12 +21,13 @@ from harmless.guards.features import hashed, words
 from harmless.guards.hazard import HazardNamer, Named
 from harmless.guards.linear import Artefact, LinearModel, sigmoid
 from harmless.guards.linear import shipped as shipped_artefact
+from harmless.guards.reading import readings
 from harmless.guards.signals import LIMIT
-from harmless.guards.views import REPLY_BITS, WHOLE, harm_views, prompt_text, readings, worst
+from harmless.guards.views import REPLY_BITS, WHOLE, harm_views, prompt_text
 
 ARTEFACTS = ("prompt", "reply", "hazard")
-#: Says in the revision how prompts are read; changes with :func:`harmless.guards.views.readings`.
-READ = "undisguised"
+#: Says in the revision how prompts are read; changes with :func:`harmless.guards.reading.readings`.
+READ = "undisguised, in parts"
 TOP_WORDS = 3
 MAX_EXPLAINED = 4000
 
@@ -35,9 +36,10 @@ class EmbeddedGuard:
     """Judges the reply where there is one, otherwise the last user message after the earlier ones.
 
     The score is a calibrated probability of harm on data that is half harmful; a prompt in disguise (leetspeak,
-    look-alikes, spaced-out letters) has that of its worst reading. A flagged text gets up to
-    three findings: the words that drove the score, each with its span and the hazard: the leaf
-    if it is likely enough, else the task, else the domain. ``labels`` holds their probabilities.
+    look-alikes, spaced-out letters) or of several sentences has that of its worst reading
+    (:mod:`harmless.guards.reading`). A flagged text gets up to three findings: the words that drove the score,
+    each with its span and the hazard: the leaf if it is likely enough, else the task, else the domain.
+    ``labels`` holds their probabilities.
     """
 
     def __init__(self, artefacts: dict[str, Artefact] | None = None) -> None:
@@ -72,10 +74,10 @@ class EmbeddedGuard:
         return self._artefacts[name].weights
 
     def _judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
-        texts, starts = readings([prompt_text(e) for e in exchanges])
-        every = self._model("prompt").scores([hashed(texts)])[:, 0]
+        read = readings([prompt_text(e) for e in exchanges])
+        every = self._model("prompt").scores([hashed(read.texts)])[:, 0]
         slope, bias = self._artefacts["prompt"].metadata["calibration"]
-        chances, scores = sigmoid(worst(every, starts) * slope + bias), every[starts]
+        chances, scores = sigmoid(read.worst(every * slope + bias)), every[read.starts]
         replied = [i for i, exchange in enumerate(exchanges) if exchange.reply is not None]
         if replied:
             chances[replied] = self._reply_chances([exchanges[i] for i in replied], scores[replied])

@@ -20,7 +20,8 @@ from harmless.guards.batches import judge_each
 from harmless.guards.bert import Encoder
 from harmless.guards.embedded import EmbeddedGuard
 from harmless.guards.linear import sigmoid
-from harmless.guards.views import prompt_text, readings, worst
+from harmless.guards.reading import readings
+from harmless.guards.views import prompt_text
 
 NAME, ALONE = "encoder", "alone"
 
@@ -67,11 +68,11 @@ class EncoderGuard:
         ]
 
     def _chances(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        read, starts = readings(texts)
-        total = self._fitted["encoder"] * self._encoder.scores(read) + self._fitted["bias"]
+        read = readings(texts)
+        total = self._fitted["encoder"] * self._encoder.scores(read.texts) + self._fitted["bias"]
         if not self._alone:
-            total = total + self._fitted["prompt"] * self._first.prompt_scores(read)
-        return sigmoid(worst(total, starts))
+            total = total + self._fitted["prompt"] * self._first.prompt_scores(read.texts)
+        return sigmoid(read.worst(total))
 
 
 def encoder(how: str = "") -> EncoderGuard:

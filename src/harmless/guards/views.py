@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from harmless.core.exchange import Exchange
 from harmless.guards.features import Features, fold, hashed
 from harmless.guards.linear import sigmoid, softmax
-from harmless.guards.normalise import loose, may_be_disguised, plain
 
 REPLY_BITS = 17
 OPENING, REST, WHOLE, LEAD, ASK = 1, 2, 3, 4, 5
@@ -27,31 +26,6 @@ _CONTENT = re.compile(r"[^\W\d_]{4,}")
 def prompt_text(exchange: Exchange) -> str:
     """Return what the user asks: the last user message after the earlier ones, for they may set the trap."""
     return "\n".join(m.content for m in exchange.conversation if m.role == "user")
-
-
-def readings(texts: Sequence[str]) -> tuple[list[str], NDArray[np.intp]]:
-    """Return every text with the other ways to read it behind it, and where each text begins.
-
-    A text without disguise has one reading, itself. Look-alikes, what is invisible, spaced-out letters and
-    leetspeak are undone in the others, at most nine.
-    """
-    found: list[str] = []
-    starts = np.zeros(len(texts), np.intp)
-    for i, (text, suspicious) in enumerate(zip(texts, may_be_disguised(texts), strict=True)):
-        starts[i] = len(found)
-        if not suspicious:
-            found.append(text)
-            continue
-        view = plain(text)
-        others = dict.fromkeys(other.text for other in loose(view))
-        folded = [] if text.isascii() else [view.text]
-        found += [text, *(other for other in (*folded, *others) if other != text)]
-    return found, starts
-
-
-def worst(scores: NDArray[np.float64], starts: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the highest score among the readings of each text; see :func:`readings`."""
-    return np.maximum.reduceat(scores, starts) if len(starts) else scores
 
 
 def refusal_views(replies: Sequence[str]) -> list[Features]:
