@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from harmless.guards.normalise import loose, may_be_disguised, plain
 
-QUOTED, SENTENCE = 0.5, 2.0
+QUOTED, SENTENCE = 1.0, 2.0
 """Log-odds taken off the score of what is quoted, and of a sentence."""
 MOST, WORDS = 16, 4
 """Parts of a text that are read at most, half of them from its end; words that a part has at least."""
