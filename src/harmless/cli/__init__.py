@@ -49,6 +49,9 @@ for _name, (_where, _help) in COMMANDS.items():
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 a gate failed, 2 wrong use, 3 target or guard unreachable."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given and given[0] in COMMANDS and {"--help", "-h"}.intersection(given):
+        _describe(given[0])
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
@@ -63,6 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.close()
         sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _describe(command: str) -> None:
+    """Let a command's help be the docstring of its function: the line in the list of commands is shorter."""
+    chosen = app[command]
+    if chosen.default_command is not None:
+        chosen.help = None
 
 
 def _fail(message: str, next_step: str, code: int) -> None:

@@ -194,3 +194,14 @@ def test_help_of_a_group_says_what_each_command_does(group: str, capsys: pytest.
     commands = re.findall(r"^│ ([a-z][a-z-]*) +(.*)│$", capsys.readouterr().out, re.M)
     assert commands
     assert [name for name, summary in commands if not summary.strip()] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("make", "goes on where it was cut off"), ("align", "goes on with a training"), ("guard", "train them")],
+)
+def test_the_help_of_a_command_says_all_that_is_known_of_it(
+    command: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert harmless(command, "--help") == 0
+    assert said in " ".join(capsys.readouterr().out.split())
