@@ -78,7 +78,7 @@ async def test_a_delay_is_waited_for_once_a_batch() -> None:
     target = ScriptedTarget([Rule(reply="slow", delay_s=0.05)])
     started = time.monotonic()
     replies = await ask(target, *"abcdefghij")
-    assert 0.05 <= time.monotonic() - started < 0.25
+    assert 0.05 <= time.monotonic() - started < 0.45  # one after the other takes 0.5
     assert replies[0].latency_s == 0.05
 
 
