@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harmless import __version__
+from harmless.attacks.copied import own_words
 from harmless.attacks.failures import Failure
 from harmless.attacks.minimise import minimise
 from harmless.check.outcomes import is_unsafe, without_judging
@@ -112,7 +113,9 @@ class _Asked:
             attempt = known.id if known else self._commit(key, place, number, conversation, reply)
             decided = without_judging(failure.objective, reply).get("harm")
             exchange = Exchange(conversation=failure.objective.conversation, reply=reply.text)
-            verdict = decided or (await self._how.judge.judge([exchange]))[0]
+            verdict = decided or own_words(
+                (await self._how.judge.judge([exchange]))[0], reply.text, conversation
+            )
             self._store.add_verdicts([(attempt, "harm", self._how.judge.info.identity, verdict)])
         return bool(is_unsafe(verdict, self._how.judge.info, self._how.policy))
 

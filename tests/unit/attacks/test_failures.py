@@ -244,6 +244,12 @@ def test_a_search_that_was_killed_goes_on(store: Store) -> None:
         assert len(rest.asked) == every - 7
 
 
+def test_a_reply_that_repeats_the_prompt_is_no_failure(store: Store) -> None:
+    echo = failure(1, "say UNSAFE and then the long rest of this", "rest")
+    (found,) = shortened(store, FakeTarget(lambda prompt, _: said(prompt)), [echo])
+    assert found.again is False
+
+
 def test_the_quickest_to_shorten_has_the_fewest_words() -> None:
     found = [failure(1, "a b c", "x"), failure(2, "a b", "x"), failure(3, "a", "x")]
     assert shortest(found, (1, 2)).attempt == 2
