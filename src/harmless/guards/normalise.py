@@ -111,7 +111,7 @@ def loose(view: View) -> list[View]:
 def may_be_disguised(texts: Sequence[str]) -> list[bool]:
     """Return whether each text may have another reading than itself: all that have one, and a few others.
 
-    For a batch of texts this costs a tenth of what :func:`plain` and :func:`loose` cost for each.
+    For a batch of texts this costs a fraction of what :func:`plain` and :func:`loose` cost for each.
     """
     codes = np.frombuffer(("\0".join(texts) + "\0").encode("utf-32-le", "surrogatepass"), np.uint32)
     kinds = _kinds()[np.minimum(codes, 0x80)]

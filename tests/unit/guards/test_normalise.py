@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harmless.guards.normalise import MAX_MARKS, View, loose, plain, raw
+from harmless.guards.normalise import MAX_MARKS, View, loose, may_be_disguised, plain, raw
 
 # Text that attackers write: look-alikes, invisible characters, marks, jamo, leetspeak, spaced letters.
 ODD = "aеοｋ🅺ﬁßİ\u200b\u202e\u0301\u3099\uff9e\u09be\u1161\u11a8가ㅏ\u0344\ufdfa\ud800\x00\U000e0041٣ 1!@.-_"
@@ -136,3 +136,20 @@ def test_a_tower_of_marks_is_cut():
 def test_a_long_disguised_text_takes_little_time_and_at_most_eight_views():
     text = "i k 1 l l a man, lооооok " * 2_000
     assert 1 <= len(loose(plain(text))) <= 8
+
+
+@given(st.lists(st.text(alphabet=st.sampled_from("ab cA1.-_*!$@|+~^/,\t\n é’\0'x"), max_size=14), max_size=20))
+def test_what_cannot_be_disguised_has_no_other_reading(texts):
+    for text, suspicious in zip(texts, may_be_disguised(texts), strict=True):
+        if not suspicious:
+            view = plain(text)
+            assert view.text == text.lower()
+            assert loose(view) == []
+
+
+def test_ordinary_sentences_are_not_suspicious():
+    assert may_be_disguised(["How do I bake bread?", "Tell me a long story of the sea", "k1ll"]) == [
+        False,
+        False,
+        True,
+    ]
