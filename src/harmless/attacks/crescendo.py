@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from harmless.attacks.contract import AttackInfo, Session
 from harmless.attacks.dialogue import Dialogue, answered
-from harmless.attacks.writing import SHOWN, talk, whole_numbers, wording, written_prompt
+from harmless.attacks.writing import SHOWN, as_prompt, talk, whole_numbers, wording, written_prompt
 from harmless.core import Conversation
 
 #: Earlier messages, and refused ones, that the attacker's model is reminded of.
@@ -42,7 +44,7 @@ class Crescendo:
         self.info = AttackInfo(
             name=name,
             family="multi-turn",
-            revision="2",
+            revision="3",
             calls=turns + backtracks,
             turns="multi",
             adaptive=True,
@@ -84,7 +86,24 @@ class Crescendo:
 
     def _brief(self, session: Session, memory: _Memory, strategy: str) -> Conversation:
         words = wording("crescendo")
-        parts = [words["goal"].format(objective=session.objective.text)]
+        before = [turn for shot in words["shots"] for turn in self._shown(shot)]
+        system = "\n".join(filter(None, (words["system"], words["strategies"][strategy])))
+        return talk(system, *before, self._told(session.objective.text, memory))
+
+    def _shown(self, shot: Mapping[str, Any]) -> list[str]:
+        """Return two steps of a harmless conversation, as turns with the attacker's model."""
+        later = _Memory([shot["first"]], reply=shot["reply"], score=shot["score"])
+        return [
+            self._told(shot["objective"], _Memory()),
+            as_prompt(shot["first"]),
+            self._told(shot["objective"], later),
+            as_prompt(shot["next"]),
+        ]
+
+    def _told(self, objective: str, memory: _Memory) -> str:
+        """Return what the attacker's model is told of a conversation."""
+        words = wording("crescendo")
+        parts = [words["goal"].format(objective=objective)]
         if memory.asked:
             parts += [
                 words["asked"].format(messages=_list(memory.asked)),
@@ -94,8 +113,7 @@ class Crescendo:
             parts.append(words["refused"].format(messages=_list(memory.refused)))
         step = "next" if memory.asked else "first"
         parts.append(words[step].format(turn=len(memory.asked) + 1, turns=self._turns))
-        system = "\n".join(filter(None, (words["system"], words["strategies"][strategy])))
-        return talk(system, "\n".join(parts))
+        return "\n".join(parts)
 
 
 def _list(messages: list[str]) -> str:

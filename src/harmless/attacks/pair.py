@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harmless.attacks.contract import AttackInfo, Session, Tried
-from harmless.attacks.writing import SHOWN, talk, whole_numbers, wording, written_prompt
+from harmless.attacks.writing import SHOWN, as_prompt, shots, talk, whole_numbers, wording, written_prompt
 from harmless.core import user
 
 #: Rounds of the conversation with the attacker's model that it is shown.
@@ -55,7 +55,7 @@ class Pair:
                     stream.strategy, stream.said = strategies[place % len(strategies)], []
                     continue
                 tried = (await session.ask([user(prompt)], note=stream.strategy))[0]
-                stream.said += [f"<prompt>{prompt}</prompt>", _told(session, tried)]
+                stream.said += [as_prompt(prompt), _told(session, tried)]
 
     async def _write(self, session: Session, stream: _Stream) -> str | None:
         words = wording("pair")
@@ -63,18 +63,8 @@ class Pair:
             stream.said.append(words["first"].format(objective=session.objective.text))
         system = words["system"].format(strategy=words["strategies"][stream.strategy])
         shown = [stream.said[0], *stream.said[1:][-2 * KEEP_LAST :]]
-        told = talk(system, *_shots(stream.strategy), *shown)
+        told = talk(system, *shots(words["first"], words["shots"][stream.strategy]), *shown)
         return written_prompt(await session.write(told, note=stream.strategy))
-
-
-def _shots(strategy: str) -> list[str]:
-    """Return turns with harmless requests and what the strategy makes of them."""
-    words = wording("pair")
-    return [
-        turn
-        for shot in words["shots"][strategy]
-        for turn in (words["first"].format(objective=shot["request"]), f"<prompt>{shot['prompt']}</prompt>")
-    ]
 
 
 def _told(session: Session, tried: Tried) -> str:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from harmless.attacks.contract import AttackInfo, Session, Tried
-from harmless.attacks.writing import SHOWN, talk, whole_numbers, wording, written_prompt
+from harmless.attacks.writing import SHOWN, shots, talk, whole_numbers, wording, written_prompt
 from harmless.core import Conversation, user
 
 _NO = re.compile(r"\W*no\b", re.IGNORECASE)
@@ -44,6 +44,7 @@ class Tap:
         self.info = AttackInfo(
             name="tap" if usual else f"tap({branching}, {width}, {depth})",
             family="rewriting",
+            revision="2",
             calls=sum(min(branching**level, width * branching) for level in range(1, depth + 1)),
             adaptive=True,
             attacker=True,
@@ -74,10 +75,12 @@ class Tap:
 
 def _brief(session: Session, leaf: _Leaf, branch: int) -> Conversation:
     words = wording("tap")
-    idea = words["ideas"][branch % len(words["ideas"])]
+    branches = words["ideas"]
+    idea, examples = branches[branch % len(branches)].values()
+    before = shots(words["first"], examples, idea=idea)
     objective = session.objective.text
     if leaf.tried is None:
-        return talk(words["system"], words["first"].format(objective=objective, idea=idea))
+        return talk(words["system"], *before, words["first"].format(objective=objective, idea=idea))
     told = words["next"].format(
         objective=objective,
         idea=idea,
@@ -85,7 +88,7 @@ def _brief(session: Session, leaf: _Leaf, branch: int) -> Conversation:
         reply=leaf.tried.reply.text[:SHOWN] or leaf.tried.reply.cause,
         score=1 + round(9 * leaf.score),
     )
-    return talk(words["system"], told)
+    return talk(words["system"], *before, told)
 
 
 async def _on_topic(session: Session, prompt: str) -> bool:

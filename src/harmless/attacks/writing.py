@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -34,6 +35,25 @@ def written_prompt(text: str | None) -> str | None:
     tagged = _TAGGED.search(text)
     found = (tagged[1] if tagged else re.sub(r"</?prompt>", "", text)).strip().strip('"“”').strip()
     return found or None
+
+
+def shots(first: str, examples: Sequence[Mapping[str, str]], **filled: str) -> list[str]:
+    """Return turns with harmless requests and what is made of them: small models follow examples, not orders.
+
+    Args:
+        first: what the attacker's model is told of a request; ``{objective}`` and ``filled`` stand in it.
+        examples: ``request`` and ``prompt`` of each.
+    """
+    return [
+        turn
+        for each in examples
+        for turn in (first.format(objective=each["request"], **filled), as_prompt(each["prompt"]))
+    ]
+
+
+def as_prompt(text: str) -> str:
+    """Return a prompt in the tags that the attacker's model is to write it in."""
+    return f"<prompt>{text}</prompt>"
 
 
 def talk(system: str, *turns: str) -> Conversation:
