@@ -460,6 +460,9 @@ def g2() -> Guard:
         ("cascade(g0, g1, 0.2, 0.8)", "0.3 0.9", UNSAFE),
         ("fallback(g0, g1)", "? 0.9", UNSAFE),
         ("cached(any(g0, g1), 10)", "0.1 0.9", UNSAFE),
+        ("prompts(g0)", "0.9", UNSAFE),
+        ("replies(g0)", "0.9", UNASSESSED),
+        ("vote(g0, replies(g1), prompts(g2))", "0.1 0.9 0.9", UNSAFE),
         ("any(cascade(g0, fallback(g1, g2), 0.2, 0.8), all(g0, g2))", "0.3 ? 0.9", UNSAFE),
     ],
 )
@@ -477,20 +480,38 @@ def test_the_name_of_a_combination_is_its_spec(told: None) -> None:
         "weighted(0.7*g0, 0.3*g1)",
         "cascade(g0, g1, 0.2, 0.8)",
         "cached(g0)",
+        "prompts(any(g0, replies(g1)))",
     ):
         assert load(spec).info.name == spec
 
 
 def test_the_policy_reaches_the_parts_of_parts(told: None) -> None:
     policy = POLICY.model_copy(update={"guards": {"g0": GuardRule(threshold=0.1)}})
-    for spec in ("any(fallback(g0, g1), g1)", "cached(g0)"):
+    for spec in ("any(fallback(g0, g1), g1)", "cached(g0)", "prompts(g0)"):
         assert outcomes(load(spec), "0.2 0") == [SAFE]
         assert outcomes(load(spec, policy), "0.2 0") == [UNSAFE]
 
 
+def test_one_side_of_a_guard_leaves_the_other_unassessed(told: None) -> None:
+    prompt = Exchange.of("0.9")
+    reply = Exchange.of("0.9", "0.9")
+    for spec, outcomes_of in (("prompts(g0)", [UNSAFE, UNASSESSED]), ("replies(g0)", [UNASSESSED, UNSAFE])):
+        guard = load(spec)
+        assert [each.outcome for each in anyio.run(guard.judge, [prompt, reply])] == outcomes_of
+        assert guard.info.sees == spec[: spec.index("(")].replace("ies", "y").rstrip("s")
+
+
 @pytest.mark.parametrize(
     "spec",
-    ["any()", "any(g0)", "weighted(g0, g1)", "weighted(0*g0, 1*g1)", "weighted(-1*g0, 1*g1)", "cached(g0, x)"],
+    [
+        "any()",
+        "any(g0)",
+        "weighted(g0, g1)",
+        "weighted(0*g0, 1*g1)",
+        "weighted(-1*g0, 1*g1)",
+        "cached(g0, x)",
+        "replies(prompts(g0))",
+    ],
 )
 def test_a_combination_that_means_nothing_is_a_usage_error(told: None, spec: str) -> None:
     with pytest.raises(UsageError):
