@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from harmless.attacks.contract import AttackInfo, Session
 from harmless.attacks.dialogue import Dialogue, answered, items
-from harmless.attacks.writing import SHOWN, as_prompt, talk, whole_numbers, wording, written_prompt
+from harmless.attacks.writing import SHOWN, talk, whole_numbers, wording, written_prompt
 
 #: Words of a name at most; what is longer is not one.
 _NAME = 8
@@ -28,7 +28,6 @@ class Actor:
         self.info = AttackInfo(
             name="actor" if (actors, turns) == (3, 5) else f"actor({actors}, {turns})",
             family="multi-turn",
-            revision="2",
             calls=actors * (turns + 2),
             turns="multi",
             adaptive=True,
@@ -48,31 +47,14 @@ class Actor:
     async def _name(self, session: Session, kind: str, what: str) -> str:
         """Return an actor of that kind; what describes the kind where the attacker's model names none."""
         words = wording("actor")
-        shot = words["shots"]
-
-        def ask(objective: str) -> str:
-            return str(words["name"].format(kind=what, objective=objective))
-
-        told = talk(words["system"], ask(shot["objective"]), shot["names"][kind], ask(session.objective.text))
-        named = items(await session.write(told, note=f"{kind}: name"), 1)
+        ask = words["name"].format(kind=what, objective=session.objective.text)
+        named = items(await session.write(talk(words["system"], ask), note=f"{kind}: name"), 1)
         return named[0] if named and len(named[0].split()) <= _NAME else str(what)
 
     async def _lead(self, session: Session, kind: str, name: str) -> None:
         words = wording("actor")
-        shot = words["shots"]
-        # However many are asked for, the last one leads to the objective.
-        shown = [*shot["questions"][: self._turns - 1], shot["questions"][-1]]
-
-        def ask(turns: int, actor: str, objective: str) -> str:
-            return str(words["questions"].format(turns=turns, actor=actor, objective=objective))
-
-        told = talk(
-            words["system"],
-            ask(len(shown), shot["actor"], shot["objective"]),
-            "\n".join(f"{number}. {each}" for number, each in enumerate(shown, 1)),
-            ask(self._turns, name, session.objective.text),
-        )
-        text = await session.write(told, note=f"{kind}: questions")
+        ask = words["questions"].format(turns=self._turns, actor=name, objective=session.objective.text)
+        text = await session.write(talk(words["system"], ask), note=f"{kind}: questions")
         dialogue = Dialogue(session)
         for number, question in enumerate(items(text, self._turns), 1):
             note = f"{kind}, turn {number}"
@@ -82,14 +64,8 @@ class Actor:
 
     async def _milder(self, session: Session, question: str, note: str) -> str | None:
         words = wording("actor")
-        shot = words["shots"]
-        told = talk(
-            words["system"],
-            words["milder"].format(question=shot["question"]),
-            as_prompt(shot["milder"]),
-            words["milder"].format(question=question[: SHOWN // 2]),
-        )
-        return written_prompt(await session.write(told, note=f"{note}: milder"))
+        ask = words["milder"].format(question=question[: SHOWN // 2])
+        return written_prompt(await session.write(talk(words["system"], ask), note=f"{note}: milder"))
 
 
 def actor(actors: str = "3", turns: str = "5") -> Actor:

@@ -35,7 +35,6 @@ class Goat:
         self.info = AttackInfo(
             name="goat" if (turns, tries) == (5, 4) else f"goat({turns}, {tries})",
             family="multi-turn",
-            revision="2",
             calls=turns * tries,
             turns="multi",
             adaptive=True,
@@ -77,21 +76,12 @@ def read(text: str | None) -> Thoughts:
 def _brief(session: Session, said: str, last: Tried | None) -> Conversation:
     words = wording("goat")
     techniques = "\n".join(f"- {name}: {what}" for name, what in words["techniques"].items())
-    shown = [
-        turn
-        for shot in words["shots"]
-        for turn in (_told(shot["objective"], shot["message"], shot["reply"]), shot["written"])
-    ]
-    reply = last.reply.text[:SHOWN] or last.reply.cause if last else ""
-    told = _told(session.objective.text, said[: SHOWN // 2], reply)
-    return talk(words["system"].format(techniques=techniques), *shown, told)
-
-
-def _told(objective: str, said: str, reply: str) -> str:
-    """Return what the attacker's model is told of the last turn, if there was one."""
-    words = wording("goat")
-    last = [words["last"].format(message=said, reply=reply)] if said else []
-    return "\n".join([words["goal"].format(objective=objective), *last, words["form"]])
+    parts = [words["goal"].format(objective=session.objective.text)]
+    if last:
+        reply = last.reply.text[:SHOWN] or last.reply.cause
+        parts.append(words["last"].format(message=said[: SHOWN // 2], reply=reply))
+    parts.append(words["form"])
+    return talk(words["system"].format(techniques=techniques), "\n".join(parts))
 
 
 def goat(turns: str = "5", tries: str = "4") -> Goat:
