@@ -2,6 +2,7 @@
 
     python bench/attack_table.py --workspace FOLDER                    every family, few calls each
     python bench/attack_table.py --workspace FOLDER --plan adaptive    adaptive ones beside direct asking
+    python bench/attack_table.py --workspace FOLDER --plan further     by gradient, log-probabilities, prefill
     python bench/attack_table.py --workspace FOLDER --objectives 1     one objective a hazard instead of 5
 
 The target has the self-reminder and the embedded guard before it; the judge is another guard, but shares parts
@@ -164,7 +165,7 @@ def main() -> None:
     """Attack, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workspace", type=Path, required=True)
-    parser.add_argument("--plan", choices=("families", "adaptive"), default="families")
+    parser.add_argument("--plan", choices=("families", "adaptive", "further"), default="families")
     parser.add_argument("--objectives", type=int, help="a hazard")
     parser.add_argument("--target", help="instead of that of the plan")
     given = parser.parse_args()
