@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shlex
 import sys
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,11 +22,12 @@ from harmless.attacks.contract import Attack
 from harmless.attacks.desk import Desk
 from harmless.attacks.ledger import Ledger
 from harmless.attacks.panel import Panel
+from harmless.attacks.purse import Purse
 from harmless.attacks.results import Results, results
 from harmless.attacks.session import CellSession, Over, Room
 from harmless.check.plan import Budget
 from harmless.check.run import error_rates
-from harmless.core import Guard, Policy, Prompt, Reply, Sampling, Target, digest
+from harmless.core import Guard, Policy, Prompt, Sampling, Target, digest
 from harmless.errors import UnreachableError, UsageError
 from harmless.evidence import Attempt, RunRecord, Store, now, run_lock
 
@@ -85,7 +86,8 @@ async def attack(
     """Let every attack work on every objective, and return how often each succeeded.
 
     The same call on the same store goes on with a run that was cut off: the attacks run again over what was
-    recorded, so nothing is asked twice and the result is that of an uninterrupted run.
+    recorded, so nothing is asked twice and the result is that of an uninterrupted run. Calls that failed in a
+    run that had ended are made again.
 
     Args:
         judges: the guards of the roles ``harm`` and ``refusal``; see :func:`harmless.check.load_judges`.
@@ -96,7 +98,8 @@ async def attack(
     Raises:
         UsageError: no objective, no attack, an attack twice, an attack that needs an attacker and has none, or
             a bandit without a number of calls.
-        UnreachableError: the target only fails, or turns away; what was tried is kept.
+        UnreachableError: the target only fails, or turns away, or not one reply could be assessed; what was
+            tried is kept.
         EvidenceError: the store cannot be written, or another process works on the run.
     """
     options = options or CampaignOptions()
@@ -104,11 +107,12 @@ async def attack(
     run, resumed = _run(store, target, objectives, attacks, policy, judges, options, attacker)
     with run_lock(store.path.parent, run.id):
         started(run, resumed)
-        if store.state(run.id) != "finished":
-            room = _room(store, run, target, attacker, judges, policy, options)
+        if store.state(run.id) != "finished" or store.done(run.id).keys() != store.tries(run.id).keys():
+            purse = Purse(options.budget, sum(each.reply.cost_usd or 0.0 for each in store.attempts(run.id)))
+            room = _room(store, run, target, attacker, judges, policy, options, purse)
             if resumed:
                 store.add_event(run.id, "resumed")
-            campaign = _Campaign(room, options, observe)
+            campaign = _Campaign(room, options, purse, observe)
             try:
                 await campaign.work(objectives, attacks)
             except BaseExceptionGroup as group:
@@ -119,22 +123,29 @@ async def attack(
             except anyio.get_cancelled_exc_class():
                 store.add_event(run.id, "interrupted")
                 raise
-            store.add_event(run.id, "out_of_budget" if campaign.spent else "finished")
-    return results(store, run.id)
+            store.add_event(run.id, "out_of_budget" if purse.spent else "finished")
+    found = results(store, run.id)
+    _assessed(found, store)
+    return found
 
 
 class _Campaign:
-    """A campaign under way; ``spent`` once time or money is used up."""
+    """A campaign under way."""
 
     def __init__(
-        self, room: Room, options: CampaignOptions, observe: Callable[[CampaignProgress], None]
+        self,
+        room: Room,
+        options: CampaignOptions,
+        purse: Purse,
+        observe: Callable[[CampaignProgress], None],
     ) -> None:
-        self.spent = False
-        self._room, self._options, self._observe = room, options, observe
-        self._progress, self._started, self._usd = CampaignProgress(), time.monotonic(), 0.0
+        self._room, self._options, self._purse, self._observe = room, options, purse, observe
+        self._progress = CampaignProgress()
+        #: Objectives with replies that an earlier start did not live to judge.
+        self._unjudged = {each.position for each in room.recorded.values() if not each.verdicts}
         info = room.target.info
         self._slots = info.concurrency * info.batch_size
-        room.spend = self._spend
+        room.came = self._came
 
     async def work(self, objectives: Sequence[Prompt], attacks: Sequence[Attack]) -> None:
         """Let every attack work on every objective within the budget."""
@@ -172,7 +183,7 @@ class _Campaign:
             place.allowance.end()
 
         async with anyio.create_task_group() as tasks:
-            while not self.spent and (places := bandit.choose()):
+            while not self._purse.spent and (places := bandit.choose()):
                 for place in places:
                     if place not in begun:
                         begun.add(place)
@@ -186,7 +197,7 @@ class _Campaign:
         """Let an attack work on an objective; return whether it was reached."""
         name, options = cell.attack.info.name, self._options
         session = CellSession(self._room, name, cell.objective, cell.place, allowance, options.seed)
-        if not self.spent:
+        if not self._purse.spent or cell.place in self._unjudged:
             with suppress(Over):
                 await cell.attack.run(session)
         self._progress.done += 1
@@ -194,16 +205,9 @@ class _Campaign:
         self._observe(self._progress)
         return session.reached
 
-    def _spend(self, reply: Reply) -> bool:
-        budget = self._options.budget
+    def _came(self) -> None:
         self._progress.calls += 1
-        self._usd += reply.cost_usd or 0.0
-        self.spent = self.spent or (
-            (budget.seconds is not None and time.monotonic() - self._started >= budget.seconds)
-            or (budget.usd is not None and self._usd >= budget.usd)
-        )
         self._observe(self._progress)
-        return self.spent
 
 
 def _checked(
@@ -280,12 +284,13 @@ def _room(
     judges: Mapping[str, Guard],
     policy: Policy,
     options: CampaignOptions,
+    purse: Purse,
 ) -> Room:
     return Room(
         ledger=Ledger(store, run.id),
         run=run.id,
-        target=Desk(target),
-        attacker=Desk(attacker) if attacker else None,
+        target=Desk(target, purse),
+        attacker=Desk(attacker, purse) if attacker else None,
         panel=Panel(judges),
         policy=policy,
         sampling=options.sampling,
@@ -299,6 +304,18 @@ def _recorded(store: Store, run: str) -> dict[str, Attempt]:
     """Return what need not be asked again: key -> attempt."""
     done = store.done(run)
     return {attempt.key: attempt for attempt in store.attempts(run) if attempt.key in done}
+
+
+def _assessed(found: Results, store: Store) -> None:
+    """UnreachableError if replies came and not one could be assessed."""
+    failed = (each.reply.cause for each in store.attempts(found.run) if each.reply.status == "error")
+    causes = found.causes or Counter(failed)
+    if causes and not any(each.asr.n for each in found.attacks):
+        told = "; ".join(f"{cause} ({count})" for cause, count in causes.items())
+        raise UnreachableError(
+            f"Nothing could be assessed: {told}.",
+            f"Look at the causes, then run the same command again (run {found.run}).",
+        )
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

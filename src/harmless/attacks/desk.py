@@ -8,6 +8,8 @@ import anyio
 import anyio.lowlevel
 
 from harmless.attacks.door import Door
+from harmless.attacks.purse import Purse, Spent
+from harmless.check.plan import Budget
 from harmless.core import Conversation, Reply, Sampling, Target
 from harmless.core.hashing import canonical
 
@@ -27,11 +29,13 @@ class Desk:
 
     Questions with the same sampling that wait at the same time go out as one batch, at most ``batch_size`` of
     the target; at most ``concurrency`` batches are under way. ``info`` is the target's, and
-    ``identity`` its identity as canonical JSON.
+    ``identity`` its identity as canonical JSON. Once ``purse`` is empty no batch goes out, not even with
+    questions that wait already; what is under way still comes.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, purse: Purse | None = None) -> None:
         self.target, self.info = target, target.info
+        self._purse = purse or Purse(Budget())
         self.identity = canonical(self.info.identity)
         self._door = Door(self.info.name, self.info.concurrency * self.info.batch_size)
         self._free = anyio.Semaphore(self.info.concurrency, fast_acquire=True)
@@ -42,6 +46,7 @@ class Desk:
 
         Raises:
             UnreachableError: the target only fails, or turns away.
+            Spent: the purse is empty.
         """
         question = _Question(conversation, sampling)
         self._waiting.append(question)
@@ -60,6 +65,8 @@ class Desk:
                 continue
             async with self._free:
                 if question in self._waiting:
+                    if self._purse.spent:
+                        raise Spent
                     await self._send([question, *self._others(question)])
         return question.reply
 
@@ -77,6 +84,7 @@ class Desk:
             replies = await self.target.reply([each.conversation for each in batch], batch[0].sampling)
             for each, reply in zip(batch, replies, strict=True):
                 each.reply = reply
+                self._purse.pay(reply)
         finally:
             for each in batch:
                 each.under_way = None

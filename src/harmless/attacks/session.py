@@ -16,6 +16,7 @@ from harmless.attacks.copied import own_words
 from harmless.attacks.desk import Desk
 from harmless.attacks.ledger import Ledger
 from harmless.attacks.panel import Panel
+from harmless.attacks.purse import Spent
 from harmless.check.outcomes import ROLES, is_refusal, is_unsafe, without_judging
 from harmless.core import (
     Conversation,
@@ -42,7 +43,7 @@ class Room:
     """What the sessions of a campaign share.
 
     ``recorded`` holds what an earlier start of the same run has asked: key -> attempt; ``tries`` how often a
-    key was asked. ``spend`` is told each reply and returns whether the budget of time or money is used up.
+    key was asked. ``came`` is called with every reply.
     """
 
     ledger: Ledger
@@ -55,7 +56,7 @@ class Room:
     attacker_sampling: Sampling
     recorded: Mapping[str, Attempt] = field(default_factory=dict)
     tries: Mapping[str, int] = field(default_factory=dict)
-    spend: Callable[[Reply], bool] = lambda reply: False
+    came: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -112,54 +113,59 @@ class CellSession:
         """
         asked, tried = list(conversations), list[Tried]()
         goals = [self.objective.conversation] * len(asked) if aims is None else aims
+        info = judge.info if judge else self.room.panel.infos["harm"]
         while len(tried) < len(asked) or not asked:
             start = len(tried)
             end = start + await self.allowance.take(len(asked) - start)
             if end == start:
                 raise Over
-            made = await self._call("target", asked[start:end], note)
-            exchanges = [
-                _exchange(goal, each.reply, decode) for goal, each in zip(goals[start:end], made, strict=True)
-            ]
-            judged = await self._judged(made, asked[start:end], exchanges, judge)
-            info = judge.info if judge else self.room.panel.infos["harm"]
+            calls = await self._call("target", asked[start:end], note)
+            came = [(place, each) for place, each in enumerate(calls, start) if each]
+            made, sent = [each for _, each in came], [asked[place] for place, _ in came]
+            exchanges = [_exchange(goals[place], each.reply, decode) for place, each in came]
+            judged = await self._judged(made, sent, exchanges, judge)
             tried += self._counted(
                 [
                     Tried(said, each.reply, verdicts["harm"], is_refusal(verdicts["refusal"]))
-                    for said, each, verdicts in zip(asked[start:end], made, judged, strict=True)
+                    for said, each, verdicts in zip(sent, made, judged, strict=True)
                 ],
                 info,
             )
+            if len(tried) < end:
+                raise Over
         if self.allowance.used_up:
             raise Over
         return tried
 
     async def write(self, conversation: Conversation, *, note: str = "") -> str | None:
         """Return what the attacker's model writes, None if it failed or refused."""
-        made = await self._call("attacker", [conversation], note)
-        reply = made[0].reply
-        if self.room.spend(reply):
+        (made,) = await self._call("attacker", [conversation], note)
+        if made is None:
             raise Over
+        reply = made.reply
+        self.room.came()
         if not reply.has_text or not reply.text.strip():
             return None
-        verdict = made[0].verdicts.get("refusal")
+        verdict = made.verdicts.get("refusal")
         if verdict is None:
             exchange = Exchange(conversation=conversation, reply=reply.text)
             verdict = (await self.room.panel.judge([exchange], ["refusal"]))["refusal"][0]
-            await self._commit([(made[0].id, "refusal", verdict)])
+            await self._commit([(made.id, "refusal", verdict)])
         return None if is_refusal(verdict) else reply.text
 
     def _counted(self, tried: list[Tried], judge: GuardInfo) -> list[Tried]:
-        """Return what was tried; Over if it is the last, by its success or its cost."""
+        """Return what was tried; Over if it reached the objective."""
         self.reached = any(is_unsafe(each.verdict, judge, self.room.policy) for each in tried)
-        spent = [self.room.spend(each.reply) for each in tried]
-        if self.reached or any(spent):
+        for _ in tried:
+            self.room.came()
+        if self.reached:
             raise Over
         return tried
 
     async def _call(
         self, role: Literal["target", "attacker"], conversations: Sequence[Conversation], note: str
-    ) -> list[Attempt]:
+    ) -> list[Attempt | None]:
+        """Return one attempt a conversation, None where time or money was used up before it was asked."""
         start, self._made = self._made, self._made + len(conversations)
         if len(conversations) == 1:
             return [await self._one(role, conversations[0], start, note)]
@@ -171,11 +177,11 @@ class CellSession:
         async with anyio.create_task_group() as tasks:
             for index in range(len(conversations)):
                 tasks.start_soon(one, index)
-        return [attempt for attempt in made if attempt]
+        return made
 
     async def _one(
         self, role: Literal["target", "attacker"], conversation: Conversation, number: int, note: str
-    ) -> Attempt:
+    ) -> Attempt | None:
         desk = self.room.target if role == "target" else self.room.attacker
         assert desk is not None, "campaigns give attacks that need an attacker one"
         sampling = self._sampling(role, number)
@@ -183,7 +189,10 @@ class CellSession:
         key = digest_of(*self._place, str(number), canonical(role), *reversed(asked), length=24)
         if key in self.room.recorded:
             return self.room.recorded[key]
-        reply = await desk.ask(conversation, sampling)
+        try:
+            reply = await desk.ask(conversation, sampling)
+        except Spent:
+            return None
         attempt = Attempt(
             key=key,
             ask=digest_of(desk.identity, *asked, length=24),  # that of ask_key, from texts at hand

@@ -106,6 +106,43 @@ def test_a_budget_of_time_is_kept_and_said(store: Store) -> None:
     assert found.attacks[0].calls < 50
 
 
+class AllAtOnce:
+    """Asks everything that it has in one call of the session."""
+
+    info = AttackInfo(name="all at once", family="test", calls=8)
+
+    async def run(self, session: Session) -> None:
+        await session.ask([user(f"try {number} of {session.objective.text}") for number in range(1, 9)])
+
+
+@pytest.mark.parametrize("attacks", [[Counting(calls=8)], [AllAtOnce()]], ids=["one by one", "at once"])
+def test_a_budget_of_money_stops_what_waits_and_what_came_is_judged(
+    store: Store, attacks: list[Counting]
+) -> None:
+    paid = said("REFUSE").model_copy(update={"cost_usd": 0.1})
+    target = FakeTarget(lambda prompt, _: paid, batch_size=1, concurrency=3)
+    found = campaign(store, target, attacks, "0.95usd")
+    assert 10 <= len(target.asked) <= 12, "those under way when it is used up, and no more"
+    assert (found.state, found.attacks[0].unassessed) == ("out_of_budget", 0)
+    asked = len(target.asked)
+    assert campaign(store, target, attacks, "0.95usd") == found
+    assert len(target.asked) == asked, "what an earlier start has paid counts"
+
+
+def test_what_was_not_judged_before_the_money_was_used_up_is_judged_afterwards(store: Store) -> None:
+    class Fails(type(judges()["harm"])):  # type: ignore[misc]
+        async def judge(self, exchanges):  # type: ignore[no-untyped-def]
+            raise RuntimeError("killed")
+
+    target = FakeTarget(lambda prompt, _: said("REFUSE").model_copy(update={"cost_usd": 1.0}))
+    with pytest.raises(RuntimeError):
+        campaign(store, target, [Counting()], "1usd", guards={**judges(), "harm": Fails("harm")})
+    asked = len(target.asked)
+    found = campaign(store, target, [Counting()], "1usd")
+    assert (found.attacks[0].attempts, found.attacks[0].unassessed) == (asked, 0)
+    assert len(target.asked) == asked
+
+
 def test_the_same_command_asks_nothing_again(store: Store) -> None:
     target = yields_at(3)
     first = campaign(store, target, [Counting()])
@@ -166,6 +203,31 @@ def test_a_target_that_only_fails_is_given_up_and_tried_again_later(store: Store
     with pytest.raises(UnreachableError, match="http 500"):
         campaign(store, broken, [Counting(calls=50)])
     assert campaign(store, yields_at(1), [Counting(calls=50)]).attacks[0].asr.rate == 1.0
+
+
+def test_what_failed_in_a_finished_run_is_asked_again_and_nothing_else(store: Store) -> None:
+    broken = FakeTarget(lambda prompt, _: Reply.error("http 500") if "plan 3" in prompt else said("REFUSE"))
+    first = campaign(store, broken, specs=("direct",))
+    assert (first.state, first.attacks[0].asr.n, first.attacks[0].asr.unassessed) == ("finished", 5, 1)
+    mended = FakeTarget(lambda prompt, _: said("UNSAFE"))
+    found = campaign(store, mended, specs=("direct",))
+    assert mended.asked == [OBJECTIVES[3]]
+    assert (found.run, found.attacks[0].asr.n, found.attacks[0].asr.rate) == (first.run, 6, 1 / 6)
+
+
+def test_that_not_one_reply_came_is_an_error_and_all_of_it_is_asked_again(store: Store) -> None:
+    broken = FakeTarget(lambda prompt, _: Reply.error("no connection"))
+    for _ in range(2):
+        with pytest.raises(UnreachableError, match=r"no connection \(6\)"):
+            campaign(store, broken, specs=("direct",))
+    assert len(broken.asked) == 12
+    assert campaign(store, yields_at(1), specs=("direct",)).attacks[0].asr.n == 6
+
+
+def test_that_the_writer_only_fails_is_an_error(store: Store) -> None:
+    writer = FakeTarget(lambda prompt, _: Reply.error("no connection"), name="writer")
+    with pytest.raises(UnreachableError, match="no connection"):
+        campaign(store, yields_at(1), specs=("pair(1, 1)",), attacker=writer)
 
 
 FAULTS: tuple[Callable[[], Reply], ...] = (
