@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from harmless import __version__
 from harmless.attacks.copied import own_words
+from harmless.attacks.door import Door
 from harmless.attacks.failures import Failure
 from harmless.attacks.minimise import minimise
 from harmless.check.outcomes import is_unsafe, without_judging
 from harmless.core import Conversation, Exchange, Guard, Message, Policy, Reply, Sampling, Target, digest
 from harmless.core.model import Model
+from harmless.errors import UnreachableError, UsageError
 from harmless.evidence import Attempt, RunRecord, Step, Store, ask_key, now, run_lock
 
 #: Kind of the runs that hold what was asked to shorten prompts.
@@ -22,15 +24,16 @@ KIND = "minimise"
 class Shortened(Model):
     """What is left of a failing prompt, in words.
 
-    ``again`` says whether the prompt as it was succeeded once more; otherwise nothing could be left out.
-    ``minimal``: no single word can be left out; False where the calls were used up before that was known.
+    ``again`` says whether the prompt as it was succeeded once more, None if that could not be assessed; unless
+    it did, nothing could be left out. ``minimal``: no single word can be left out; False where the calls were
+    used up before that was known, or a reply could not be assessed.
     ``text`` may be harmful, and is empty where it is not to be shown.
     """
 
     attempt: int
     words: int
     left: int
-    again: bool
+    again: bool | None
     minimal: bool
     calls: int
     text: str
@@ -50,8 +53,8 @@ class Shortening:
 async def shorten(failures: Sequence[Failure], how: Shortening, store: Store, source: str) -> list[Shortened]:
     """Leave out words of the last message of each failure as long as the target still fails.
 
-    What is asked is recorded in a run of its own, and the same call asks nothing again. A success that needs
-    its reply decoded, or a judge that an attack brings, does not succeed again here.
+    What is asked is recorded in a run of its own, and the same call asks again only what failed. A success that
+    needs its reply decoded, or a judge that an attack brings, does not succeed again here.
 
     Args:
         failures: what to shorten.
@@ -60,13 +63,26 @@ async def shorten(failures: Sequence[Failure], how: Shortening, store: Store, so
         source: the run of the failures.
 
     Raises:
+        UsageError: there is no call for a prompt.
+        UnreachableError: the target only fails, or turns away, or no prompt could be tried again.
         EvidenceError: the store cannot be written, or another process works on the run.
     """
+    if how.calls < 1:
+        raise UsageError(f"{how.calls} calls shorten nothing.", "Give --calls 1 or more.")
     run = _run(failures, how, store, source)
     with run_lock(store.path.parent, run):
         desk = _Asked(how, store, run)
-        found = [await desk.shortened(place, failure) for place, failure in enumerate(failures)]
+        try:
+            found = [await desk.shortened(place, failure) for place, failure in enumerate(failures)]
+        except UnreachableError as error:
+            store.add_event(run, "aborted", str(error))
+            raise
         store.add_event(run, "finished")
+    if desk.cause and all(each.again is None for each in found):
+        raise UnreachableError(
+            f"Nothing could be tried again: {desk.cause}.",
+            "Look at the cause, then run the same command again.",
+        )
     return found
 
 
@@ -77,19 +93,25 @@ def shortest(found: Sequence[Failure], attempts: Sequence[int]) -> Failure:
 
 
 class _Asked:
+    """Asks what is not in the run already; ``cause`` is why the last of the replies that failed did."""
+
     def __init__(self, how: Shortening, store: Store, run: str) -> None:
+        self.cause = ""
         self._how, self._store, self._run = how, store, run
-        self._known: Mapping[str, Attempt] = {each.key: each for each in store.attempts(run)}
+        self._door, self._tries = Door(how.target.info.name, 1), store.tries(run)
+        self._known: Mapping[str, Attempt] = {
+            each.key: each for each in store.attempts(run) if each.reply.status != "error"
+        }
 
     async def shortened(self, place: int, failure: Failure) -> Shortened:
         *before, last = failure.conversation
-        outcomes: list[bool] = []
+        outcomes: list[bool | None] = []
 
         async def succeeds(text: str) -> bool:
             conversation = (*before, Message(role="user", content=text))
             fails = bool(text) and await self._fails(place, len(outcomes), conversation, failure)
             outcomes.append(fails)
-            return fails
+            return bool(fails)
 
         found = await minimise(last.content, succeeds, self._how.calls)
         words = len(last.content.split())
@@ -98,12 +120,14 @@ class _Asked:
             words=words,
             left=len(found.text.split()),
             again=outcomes[0],
-            minimal=found.minimal,
+            minimal=found.minimal and None not in outcomes,
             calls=found.calls,
             text=found.text,
         )
 
-    async def _fails(self, place: int, number: int, conversation: Conversation, failure: Failure) -> bool:
+    async def _fails(
+        self, place: int, number: int, conversation: Conversation, failure: Failure
+    ) -> bool | None:
         key = digest(self._run, failure.attempt, conversation, length=24)
         known = self._known.get(key)
         if known and "harm" in known.verdicts:
@@ -117,14 +141,18 @@ class _Asked:
                 (await self._how.judge.judge([exchange]))[0], reply.text, conversation
             )
             self._store.add_verdicts([(attempt, "harm", self._how.judge.info.identity, verdict)])
-        return bool(is_unsafe(verdict, self._how.judge.info, self._how.policy))
+        return is_unsafe(verdict, self._how.judge.info, self._how.policy)
 
     async def _reply(self, conversation: Conversation) -> Reply:
-        return (await self._how.target.reply([conversation], self._how.sampling))[0]
+        (reply,) = await self._how.target.reply([conversation], self._how.sampling)
+        reply = self._door.passed(reply)
+        self.cause = reply.cause if reply.status == "error" else self.cause
+        return reply
 
     def _commit(self, key: str, place: int, number: int, conversation: Conversation, reply: Reply) -> int:
         ask = ask_key(self._how.target.info, self._how.sampling, conversation)
-        attempt = Attempt(key=key, ask=ask, position=place, sample=number, reply=reply)
+        tries = self._tries.get(key, 0)
+        attempt = Attempt(key=key, ask=ask, position=place, sample=number, tries=tries, reply=reply)
         step = Step(attack=KIND, role="target", conversation=conversation)
         return self._store.add_attempt(self._run, attempt, step)
 

@@ -59,6 +59,8 @@ def failures(
 
     if shorten and target is None:
         raise UsageError("Whom to ask for shorter prompts?", "Name the target of the run: --target embedded.")
+    if shorten < 0:
+        raise UsageError(f"--shorten {shorten} is no number of modes.", "Give 1 or more.")
     with open_store(workspace) as store:
         found = analyse(store, run, named(encoder))
         if shorten and target:
@@ -146,6 +148,9 @@ def _show_payoff(found: Analysis) -> None:
 
 def _show_short(found: Analysis) -> None:
     for number, each in enumerate(found.shortest, 1):
+        if each.again is None:
+            out.print(f"Mode {number}: the reply to the prompt could not be assessed this time.")
+            continue
         if not each.again:
             out.print(f"Mode {number}: the prompt did not succeed again, so nothing could be left out.")
             continue

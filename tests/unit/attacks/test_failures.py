@@ -20,7 +20,7 @@ from harmless.check import check, load_policy
 from harmless.core import Conversation, Expect, Prompt, Reply, Sampling, user
 from harmless.data import Suite
 from harmless.data.similar import encoder
-from harmless.errors import MissingExtraError, UsageError
+from harmless.errors import MissingExtraError, UnreachableError, UsageError
 from harmless.evidence import Store
 from tests.doubles import FakeGuard, FakeTarget, judges, said
 from tests.unit.attacks.test_campaign import Counting, campaign
@@ -242,6 +242,43 @@ def test_a_search_that_was_killed_goes_on(store: Store) -> None:
         rest = needs("open", "box")
         assert shortened(other, rest, [LONG]) == whole
         assert len(rest.asked) == every - 7
+
+
+def test_that_a_target_only_fails_is_an_error_and_it_is_asked_again(store: Store) -> None:
+    dead = FakeTarget(lambda *_: Reply.error("no connection"))
+    for _ in range(2):
+        with pytest.raises(UnreachableError, match="no connection"):
+            shortened(store, dead, [LONG])
+    assert dead.asked == [LONG.text] * 2
+    (found,) = shortened(store, needs("open", "box"), [LONG])
+    assert (found.again, found.text) == (True, "open box")
+
+
+def test_a_reply_that_failed_is_no_verdict(store: Store) -> None:
+    sure = needs("open", "box")
+    limit = {LONG.text, "open the old box in the attic for me"}
+    faulty = FakeTarget(
+        lambda prompt, sampling: sure._answer(prompt, sampling) if prompt in limit else Reply.error("http 500")
+    )
+    other = failure(2, "sink the boat", "boat")
+    found, unknown = shortened(store, faulty, [LONG, other], calls=12)
+    assert (found.again, found.minimal) == (True, False)
+    assert (unknown.again, unknown.text) == (None, "sink the boat")
+    again, _ = shortened(store, needs("open", "box"), [LONG, other], calls=12)
+    assert again.left < found.left
+
+
+def test_a_target_that_fails_all_along_is_given_up(store: Store) -> None:
+    calls = iter(range(100))
+    fails = FakeTarget(lambda *_: said("UNSAFE") if next(calls) == 0 else Reply.error("no connection"))
+    with pytest.raises(UnreachableError, match="only fails"):
+        shortened(store, fails, [LONG])
+    assert store.state(store.runs()[0].id) == "aborted"
+
+
+def test_no_call_shortens_nothing(store: Store) -> None:
+    with pytest.raises(UsageError, match="0 calls"):
+        shortened(store, needs("open"), [LONG], calls=0)
 
 
 def test_a_reply_that_repeats_the_prompt_is_no_failure(store: Store) -> None:

@@ -69,6 +69,11 @@ def test_a_target_is_needed_to_shorten(tmp_path: Path, capsys: pytest.CaptureFix
     assert "--target" in capsys.readouterr().err
 
 
+def test_a_number_below_zero_shortens_no_mode(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "failures", "--shorten", "-1", "--target", "embedded") == 2
+    assert "--shorten -1" in capsys.readouterr().err
+
+
 def test_a_run_that_shortened_is_listed_and_is_no_check(
     tmp_path: Path, target: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
