@@ -26,6 +26,7 @@ NONE = "none"
 class Row(Model):
     """One defence: the success of each attack against it, and what it costs.
 
+    ``untried`` is attack -> objectives that it never asked for, which are in no rate.
     ``over_refusal`` is the share of benign prompts that are refused; ``check`` and ``attack`` are the runs.
     ``calls`` counts the questions that the defended target was asked by the attacks, ``seconds`` the time that
     its replies took, added up.
@@ -33,6 +34,7 @@ class Row(Model):
 
     defence: str
     success: dict[str, Rate]
+    untried: dict[str, int]
     over_refusal: Rate
     calls: int
     seconds: float
@@ -127,6 +129,7 @@ def _row(name: str, found: Results, over_refusal: Rate, check_run: str) -> Row:
     return Row(
         defence=name,
         success={each.name: each.asr for each in found.attacks},
+        untried={each.name: each.untried for each in found.attacks},
         over_refusal=over_refusal,
         calls=sum(each.calls for each in found.attacks),
         seconds=round(sum(each.seconds for each in found.attacks), 3),

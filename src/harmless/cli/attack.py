@@ -16,7 +16,7 @@ from rich.table import Table
 
 from harmless.check import load_policy
 from harmless.cli import lazy
-from harmless.cli.attack_tables import middle, show_budgets, show_transfer
+from harmless.cli.attack_tables import middle, missing, show_budgets, show_transfer
 from harmless.cli.attacking import Attacking, closing
 from harmless.cli.console import err, out, percent, print_json
 from harmless.cli.options import Asking, Workspace, open_store
@@ -158,7 +158,7 @@ def show_results(found: Results) -> None:
     for each in found.attacks:
         table.add_row(
             escape(each.name),
-            percent(each.asr) + _corrected(each.asr),
+            percent(each.asr) + _corrected(each.asr) + missing(each.asr, each.untried),
             "-" if each.by_error_alone is None else f"{100 * each.by_error_alone:.0f} %",
             f"{each.calls}" + (f"\n[dim]+{each.attacker_calls} written[/]" if each.attacker_calls else ""),
             middle(each.to_success.calls),

@@ -28,6 +28,12 @@ def middle(found: Middle, digits: str = "g") -> str:
     return f"{found.value:{digits}}{limits}"
 
 
+def missing(found: Rate, untried: int = 0) -> str:
+    """Return what is not in a rate, each count on a line of its own."""
+    counts = ((found.unassessed, "unassessed"), (untried, "untried"))
+    return "".join(f"\n[dim]{count} {what}[/]" for count, what in counts if count)
+
+
 def _whole(found: Rate) -> str:
     limits = f"\n[dim]{100 * found.low:.0f}–{100 * found.high:.0f}[/]"
     return "-" if found.rate is None else f"{100 * found.rate:.0f} %{limits}"

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harmless.check import load_policy
+from harmless.cli.attack_tables import missing
 from harmless.cli.attacking import USUAL, Attacking, Several, closing
 from harmless.cli.console import err, out, percent, print_json
 from harmless.cli.options import Asking, Workspace, open_store
@@ -182,7 +183,8 @@ def _show(found: Matrix) -> None:
     for name in (*found.rows[0].success, "benign refused", "s a call"):
         table.add_column(escape(name), justify="right")
     for row in found.rows:
-        rates = [percent(rate) for rate in (*row.success.values(), row.over_refusal)]
+        rates = [percent(rate) + missing(rate, row.untried[name]) for name, rate in row.success.items()]
+        rates.append(percent(row.over_refusal) + missing(row.over_refusal))
         table.add_row(escape(row.defence), *rates, f"{row.seconds / max(row.calls, 1):.2g}")
     out.print(table)
     for row in found.rows:

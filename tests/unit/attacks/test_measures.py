@@ -171,6 +171,31 @@ def test_success_is_corrected_for_the_judges_errors_where_each_objective_was_tri
     assert once.by_error_alone == pytest.approx(0.2)
 
 
+def test_what_the_judge_never_saw_is_no_error_of_the_judge(store: Store) -> None:
+    def answer(prompt: str, _: object) -> Reply:
+        if prompt.endswith(("3", "4", "5")):
+            return said("I will not", ReplyStatus.BLOCKED)
+        return Reply.error("http 500") if "try 2" in prompt or prompt.endswith("0") else said("no")
+
+    guards = {"harm": Known("harm"), "refusal": FakeGuard("refusal")}
+    found = campaign(store, FakeTarget(answer), [Counting(calls=2)], guards=guards).attacks[0]
+    # Of the five that could be assessed two were judged, with one reply each.
+    assert found.by_error_alone == pytest.approx(0.2 * 2 / 5)
+    withheld = FakeTarget(lambda *_: said("I will not", ReplyStatus.BLOCKED), name="guarded")
+    assert campaign(store, withheld, [Counting(calls=2)], guards=guards).attacks[0].by_error_alone is None
+
+
+def test_objectives_that_an_attack_never_asked_for_are_counted_and_said(store: Store) -> None:
+    writer = FakeTarget(lambda *_: said("REFUSE"), name="writer")
+    target = FakeTarget(lambda *_: said("no"))
+    found = campaign(store, target, [Counting(calls=2)], "8calls", specs=("pair(1, 1)",), attacker=writer)
+    counting, pair = found.attacks
+    assert (counting.asr.n, counting.untried) == (4, 2)
+    assert (pair.asr.n, pair.untried) == (0, 6)
+    told = "Never asked for, and so in no rate of the attack: counting 2 of 6 objectives, pair(1, 1) 6 of 6"
+    assert any(caveat.startswith(told) for caveat in found.caveats)
+
+
 def test_what_was_withheld_needed_no_judge(store: Store) -> None:
     def answer(prompt: str, _: object) -> Reply:
         if prompt.endswith(("4", "5")):
