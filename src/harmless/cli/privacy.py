@@ -123,15 +123,21 @@ def canaries(*, out_: Annotated[Path, Parameter(name="--out")], count: int = 8, 
     """Write random canaries to plant in training data, each so often as its `repeats` says.
 
     Args:
-        out_: JSONL file with `text`, `secret` and `repeats`; those with 0 are not to be planted.
+        out_: JSONL file with `text`, `secret` and `repeats`; those with 0 are not to be planted. One that is
+            there with other canaries is not replaced: they may be planted already.
         count: how many.
         seed: of the random numbers.
     """
     from harmless.attacks.privacy import planted
 
-    found = planted(count, seed)
+    text = "".join(each.model_dump_json() + "\n" for each in planted(count, seed))
     try:
-        out_.write_text("".join(each.model_dump_json() + "\n" for each in found), encoding="utf-8")
+        if out_.exists() and out_.read_bytes() != text.encode():
+            raise UsageError(
+                f"{out_} is there with other secrets: if they are planted, only this file measures them.",
+                "Choose another --out, or remove it.",
+            )
+        out_.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise UsageError(f"{out_} cannot be written: {error.strerror}.", "Choose another --out.") from None
     out.print(f"{count} canaries in {out_}: plant each text, with its secret in place, `repeats` times.")

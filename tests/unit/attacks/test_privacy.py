@@ -220,6 +220,26 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.parametrize("numbers", [{"length": 0}, {"length": -1}, {"prefix": 0}])
+def test_a_number_of_tokens_is_at_least_one(base: LocalModel, numbers: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="tokens"):
+        recall(base, MEMBERS, **numbers)
+
+
+def test_canaries_that_may_be_planted_are_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "canaries.jsonl"
+    for _ in range(2):
+        told(capsys, "canaries", "--seed", "5", "--out", str(file))
+    before = file.read_bytes()
+    with pytest.raises(SystemExit) as left:
+        main(["privacy", "canaries", "--seed", "6", "--out", str(file)])
+    assert left.value.code == 2
+    assert "other secrets" in capsys.readouterr().err
+    assert file.read_bytes() == before
+
+
 def test_the_commands(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = {"members": MEMBERS, "others": OTHERS}
     for name, passages in files.items():

@@ -82,8 +82,11 @@ def recall(
         reference: a model that was not trained on them: what it gives back is guessed, not remembered.
 
     Raises:
-        UsageError: no passage is long enough.
+        UsageError: no passage is long enough, or a number of tokens is below 1.
     """
+    for name, tokens in (("prefix", prefix), ("length", length)):
+        if tokens < 1:
+            raise UsageError(f"The {name} has {tokens} tokens.", f"Give --{name} 1 or more.")
     rows = continued(local, passages, prefix, length)
     if not rows:
         raise UsageError(
