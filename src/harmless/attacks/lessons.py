@@ -17,6 +17,7 @@ from harmless.errors import UsageError
 from harmless.evidence import Store
 
 RULES, ROWS, PREFERENCES, REGRESSION = "rules.yaml", "rows.jsonl", "preferences.jsonl", "regression.jsonl"
+NAMES = (RULES, ROWS, PREFERENCES, REGRESSION)
 
 
 class Lessons(Model):
@@ -45,6 +46,12 @@ class Drafts(Model):
 
     lessons: Lessons
     files: dict[str, str]
+
+    def foreign(self, folder: Path) -> list[Path]:
+        """Return the files of such names in a folder that hold something else: of another run, or edited."""
+        texts = {name: self.files.get(name, "").encode(errors="backslashreplace") for name in NAMES}
+        there = (folder / name for name in NAMES)
+        return [path for path in there if path.is_file() and path.read_bytes() != texts[path.name]]
 
     def write(self, folder: Path) -> list[Path]:
         """Write the files into a folder; UsageError if that is not possible."""

@@ -11,6 +11,7 @@ from rich.table import Table
 from harmless.cli.console import err, print_json
 from harmless.cli.console import out as console
 from harmless.cli.options import Workspace, open_store
+from harmless.errors import UsageError
 
 if TYPE_CHECKING:
     from harmless.attacks.lessons import Lessons
@@ -31,13 +32,19 @@ def learn(
 
     Args:
         run: id of a check or an attack, or its beginning, or `latest`.
-        out: folder to write rules.yaml, rows.jsonl, preferences.jsonl and regression.jsonl into.
+        out: folder to write rules.yaml, rows.jsonl, preferences.jsonl and regression.jsonl into; files
+            of these names that hold something else are not replaced.
         json: print one JSON document instead of a table; it has no text of prompts.
     """
     from harmless.attacks.lessons import learn as learn_from
 
     with open_store(workspace) as store:
         drafts = learn_from(store, run)
+    if foreign := drafts.foreign(out):
+        raise UsageError(
+            f"{foreign[0]} holds something else: what was learnt of another run, or was edited.",
+            "Choose another --out, or move the files away.",
+        )
     files = drafts.write(out)
     if json:
         found = drafts.lessons.model_dump(mode="json", exclude={"rules": {"file"}})

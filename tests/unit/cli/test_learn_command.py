@@ -50,6 +50,19 @@ def test_files_are_written_and_harmful_text_is_not_printed(
     assert json.loads(capsys.readouterr().out)["unsafe"]["rate"] == 1.0
 
 
+def test_what_was_learnt_of_another_run_is_not_replaced(
+    tmp_path: Path, target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    run(tmp_path, "attack", target, "--objective", *AIMS, "--attack", "template(nested_story)")
+    assert run(tmp_path, "learn", "--out", str(out)) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    run(tmp_path, "attack", target, "--objective", *AIMS, "--attack", "direct")
+    assert run(tmp_path, "learn", "--out", str(out)) == 2
+    assert "holds something else" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
 def test_a_run_without_failures_is_told(
     tmp_path: Path, target: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
