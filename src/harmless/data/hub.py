@@ -32,7 +32,9 @@ def read_hub(
     """
     hub = entry.hub
     if hub is None:
-        raise UsageError(f"'{entry.name}' is not published for download.", "Give a file of it: --path FILE.")
+        raise UsageError(
+            f"'{entry.name}' is not published for download.", f"Give a file of it: {_option(entry)}."
+        )
     table = _load(entry, hub, folder, config or hub.config, split or hub.split)
     return ((number, dict(row)) for number, row in enumerate(table, 1))
 
@@ -60,8 +62,13 @@ def _load(entry: Entry, hub: Hub, folder: Path | None, config: str | None, split
         columns = ", ".join(entry.columns[0].values())
         raise UnreachableError(
             f"{where} is out of reach: {_first_line(error)}.",
-            f"If you have the data, {terms}give the file: --path FILE (columns {columns}).",
+            f"If you have the data, {terms}give the file: {_option(entry)} (columns {columns}).",
         ) from None
+
+
+def _option(entry: Entry) -> str:
+    """Return the option that names a file of the set, which depends on the command."""
+    return f"--path FILE, or --data {entry.name}=FILE for attack and defend"
 
 
 def _files(hub: Hub) -> dict[str, Any]:

@@ -341,7 +341,7 @@ class TestHub:
     def test_a_denied_hub_is_unreachable_and_a_file_is_the_next_step(self, name: str) -> None:
         with pytest.raises(UnreachableError, match="out of reach") as caught:
             load(name)
-        assert "--path FILE" in caught.value.next_step
+        assert f"--path FILE, or --data {name}=FILE for attack" in caught.value.next_step
         assert ("HF_TOKEN" in caught.value.next_step) == (name == "toxigen")
 
     def test_a_broken_file_of_a_clone_is_named(self, tmp_path: Path) -> None:
