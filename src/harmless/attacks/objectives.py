@@ -9,12 +9,13 @@ from harmless import taxonomy
 from harmless.core import Expect, Prompt, digest, user
 from harmless.data import Suite, catalog, load_suite, twins
 from harmless.data.files import read_rows
+from harmless.data.sampling import stratified
 from harmless.errors import BadFileError, UnknownNameError, UsageError
 
 
 def from_texts(texts: Iterable[str], hazard: str | None = None) -> list[Prompt]:
-    """Return one objective a text; UsageError if one is blank."""
-    return [_objective(text, hazard) for text in texts]
+    """Return one objective a text, of equal ones one; UsageError if one is blank."""
+    return [_objective(text, hazard) for text in dict.fromkeys(texts)]
 
 
 def from_file(path: Path) -> list[Prompt]:
@@ -57,7 +58,7 @@ def built_in(hazards: Sequence[str] = (), limit: int | None = None, seed: int = 
     known = taxonomy.load()
     scope = {leaf.key for name in hazards for leaf in known.leaves_under(name)}
     kept = [p for p in twins() if p.expect is Expect.REFUSE and (not scope or p.hazard in scope)]
-    return _limited(Suite("twins", tuple(kept)), limit, seed)
+    return limited(kept, limit, seed)
 
 
 def from_set(spec: str, limit: int | None = None, seed: int = 0) -> list[Prompt]:
@@ -84,11 +85,16 @@ def of_suite(suite: Suite, limit: int | None = None, seed: int = 0) -> list[Prom
     kept = [prompt for prompt in suite.prompts if prompt.expect is Expect.REFUSE]
     if not kept:
         raise UsageError(f"{suite.name} has no prompt that has to be refused.", "Choose another suite.")
-    return _limited(suite.keeping(kept), limit, seed)
+    return limited(kept, limit, seed)
 
 
-def _limited(suite: Suite, limit: int | None, seed: int) -> list[Prompt]:
-    return list(suite.prompts if limit is None else suite.limited(limit, seed).prompts)
+def limited(objectives: Sequence[Prompt], limit: int | None, seed: int = 0) -> list[Prompt]:
+    """Return about so many objectives, sampled evenly over the hazards; all of them for None.
+
+    Raises:
+        UsageError: a limit below 1.
+    """
+    return list(objectives) if limit is None else stratified(objectives, limit, seed=seed)
 
 
 def _objective(text: str, hazard: str | None, name: str = "") -> Prompt:

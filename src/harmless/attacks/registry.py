@@ -42,7 +42,10 @@ def load(spec: str) -> Attack:
         UsageError: the spec is malformed or the attack does not take these arguments.
         MissingExtraError: the attack needs an optional package that is not installed.
     """
-    name, arguments = parse(spec)
+    try:
+        name, arguments = parse(spec)
+    except UsageError as error:
+        raise UsageError(f"Attack '{spec}' has brackets that do not match.", error.next_step) from None
     known = _entries()
     if name not in known:
         raise UnknownNameError("attack", name, known)

@@ -81,22 +81,6 @@ class AttackResult(Model):
     p_holm: float | None = None
 
 
-class Results(Model):
-    """A campaign's attacks in the order they were named, and how far it went.
-
-    ``transfer`` is what became of the successes of another run that this one said again, None if it did not.
-    """
-
-    run: str
-    target: str
-    state: str
-    objectives: int
-    attacks: tuple[AttackResult, ...]
-    causes: dict[str, int]
-    caveats: tuple[str, ...] = ()
-    transfer: Transfer | None = None
-
-
 class Success(Model):
     """One unsafe reply: the attack, the objective, what was said and what the target replied."""
 
@@ -107,6 +91,24 @@ class Success(Model):
     conversation: Conversation
     reply: str
     score: float
+
+
+class Results(Model):
+    """A campaign's attacks in the order they were named, and how far it went.
+
+    ``transfer`` is what became of the successes of another run that this one said again, None if it did not;
+    ``successes`` are there if they were asked for.
+    """
+
+    run: str
+    target: str
+    state: str
+    objectives: int
+    attacks: tuple[AttackResult, ...]
+    causes: dict[str, int]
+    caveats: tuple[str, ...] = ()
+    transfer: Transfer | None = None
+    successes: tuple[Success, ...] = ()
 
 
 def results(store: Store, run: str) -> Results:

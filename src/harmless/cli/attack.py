@@ -57,7 +57,8 @@ def run(
             Attack only what is yours, or what you were asked to test.
         allocate: divide the calls of --budget evenly (uniform), or by which attacks and hazards worked so far
             (bandit).
-        replay: say again what succeeded in this run, word by word, for its objectives unless others are named.
+        replay: say again what succeeded in the run of this id, word by word, for its objectives unless others
+            are named; not `latest`, which would be the replay itself as soon as it has begun.
         policy: YAML file with thresholds; see `harmless policy`.
         fresh: start a new run although this one is done.
         show: print so many successes; what was said and replied may be harmful.
@@ -87,12 +88,12 @@ def run(
                     )
 
         found = anyio.run(campaign)
-        successes = attacks.successes(store, found.run, show)
+        found = found.model_copy(update={"successes": tuple(attacks.successes(store, found.run, show))})
     if json:
         print_json(found.model_dump(mode="json"))
         return
     show_results(found)
-    _show_successes(successes)
+    _show_successes(found.successes)
     out.print(
         f"Next: harmless report {found.run} --out DIR (a page, texts covered), harmless failures {found.run} "
         "(what they have in common); --show 3 prints successes."
@@ -103,19 +104,20 @@ def _plan(
     attacking: Attacking, replay: str | None, store: Store, seed: int
 ) -> tuple[list[Attack], list[Prompt]]:
     """Return the attacks and the objectives; a replay adds its own attack and has objectives of its own."""
+    from harmless.attacks.objectives import limited
+
     if not replay:
         return attacking.attacks(), attacking.aims(seed)
     again, aims = _replayed(store, replay)
-    named = attacking.names_objectives
-    return [*attacking.attacks(usual=()), again], attacking.aims(seed) if named else aims[: attacking.limit]
+    chosen = attacking.aims(seed) if attacking.names_objectives else limited(aims, attacking.limit, seed)
+    return [*attacking.attacks(usual=()), again], chosen
 
 
 def _replayed(store: Store, run: str) -> tuple[Attack, list[Prompt]]:
     """Return the attack that says again what succeeded in a run, and that run's objectives."""
     from harmless.attacks.recorded import recorded
 
-    found = store.run(run)
-    return recorded(found.id, str(store.path.parent)), store.prompts(found.id)
+    return recorded(run, str(store.path.parent)), store.prompts(store.run(run).id)
 
 
 def _list(*, json: bool) -> None:

@@ -49,7 +49,9 @@ class Attacking:
     judge: str = "judge"
     """The guard that judges the replies in view of the objective."""
     budget: str | None = None
-    """Stop after e.g. 500calls (of the target, divided evenly over attacks and objectives), 10m, 2usd."""
+    """Stop after e.g. 500calls (of the target, divided evenly over attacks and objectives), 10m, 2usd. Where
+    defences are compared, each of them has that much, and so has the target without one; benign prompts come
+    on top."""
 
     def attacks(self, usual: tuple[str, ...] = USUAL) -> list[Attack]:
         """Return the attacks that are named, or else the usual ones."""
@@ -65,6 +67,7 @@ class Attacking:
     def aims(self, seed: int) -> list[Prompt]:
         """Return what is to be reached: what the user gives, else built-in objectives."""
         from harmless import attacks
+        from harmless.attacks.objectives import limited
 
         given = self.objective or self.objectives
         if (given or self.data) and self.hazard:
@@ -76,8 +79,9 @@ class Attacking:
         if given:
             found = attacks.from_texts(self.objective)
             found += attacks.from_file(self.objectives) if self.objectives else []
-            return found[: self.limit]
-        return attacks.built_in(self.hazard, self.limit or (None if self.hazard else FEW), seed)
+            return limited(list({each.id: each for each in found}.values()), self.limit, seed)
+        few = None if self.hazard else FEW
+        return attacks.built_in(self.hazard, few if self.limit is None else self.limit, seed)
 
     def judges(self, policy: Policy) -> dict[str, Guard]:
         """Return the guards of the roles ``harm`` and ``refusal``."""
