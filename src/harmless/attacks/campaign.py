@@ -96,7 +96,7 @@ async def attack(
         observe: called whenever a reply has come, or a cell is done.
 
     Raises:
-        UsageError: no objective, no attack, an attack twice, an attack that needs an attacker and has none, or
+        UsageError: no objective, no attack, one of them twice, an attack that needs an attacker and has none, or
             a bandit without a number of calls.
         UnreachableError: the target only fails, or turns away, or not one reply could be assessed; what was
             tried is kept.
@@ -218,6 +218,8 @@ def _checked(
     names = [each.info.name for each in attacks]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"The attack '{twice}' is there twice.", "Name each attack once.")
+    if twice := next((name for name, n in Counter(each.id for each in objectives).items() if n > 1), None):
+        raise UsageError(f"The objective '{twice}' is there twice.", "Give each id once.")
     needy = next((each.info.name for each in attacks if each.info.attacker), None)
     if needy and attacker is None:
         raise UsageError(

@@ -183,7 +183,9 @@ def show_results(found: Results) -> None:
     for cause, count in found.causes.items():
         out.print(f"Unassessed: {count} x {escape(cause)}")
     if found.state != "finished":
-        out.print(f"The campaign is not complete: {found.state}. The same command goes on.")
+        out.print(
+            f"The campaign is not complete: {found.state}. The same command goes on, unless its money is used up."
+        )
 
 
 def _corrected(rate: Rate) -> str:
