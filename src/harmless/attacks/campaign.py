@@ -96,8 +96,8 @@ async def attack(
         observe: called whenever a reply has come, or a cell is done.
 
     Raises:
-        UsageError: no objective, no attack, one of them twice, an attack that needs an attacker and has none, or
-            a bandit without a number of calls.
+        UsageError: no objective, no attack, one of them twice, an attack that needs an attacker and has none,
+            or a bandit without a number of calls.
         UnreachableError: the target only fails, or turns away, or not one reply could be assessed; what was
             tried is kept.
         EvidenceError: the store cannot be written, or another process works on the run.

@@ -184,7 +184,7 @@ def show_results(found: Results) -> None:
         out.print(f"Unassessed: {count} x {escape(cause)}")
     if found.state != "finished":
         out.print(
-            f"The campaign is not complete: {found.state}. The same command goes on, unless its money is used up."
+            f"The campaign is not complete: {found.state}. The same command goes on, unless the money is spent."
         )
 
 

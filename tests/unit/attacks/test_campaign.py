@@ -310,7 +310,7 @@ def test_wrong_use_is_told(store: Store) -> None:
     with pytest.raises(UsageError, match="'counting' is there twice"):
         campaign(store, target, [Counting(), Counting()])
     twice = from_texts(["steal it"]) + from_texts(["steal it"])
-    with pytest.raises(UsageError, match="The objective '.*' is there twice"):
+    with pytest.raises(UsageError, match=r"The objective '.*' is there twice"):
         anyio.run(attack, target, twice, [load("direct")], load_policy(None), store, judges())
     with pytest.raises(UsageError, match="needs a model that writes"):
         campaign(store, target, specs=("pair",))
