@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shlex
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from harmless.attacks.results import Results, results
 from harmless.attacks.session import CellSession, Over, Room
 from harmless.check.plan import Budget
 from harmless.check.run import error_rates
-from harmless.core import Guard, Policy, Prompt, Sampling, Target, digest
+from harmless.core import Guard, Policy, Prompt, Reply, Sampling, Target, digest
 from harmless.errors import UnreachableError, UsageError
 from harmless.evidence import Attempt, RunRecord, Store, now, run_lock
 
@@ -98,8 +98,7 @@ async def attack(
     Raises:
         UsageError: no objective, no attack, one of them twice, an attack that needs an attacker and has none,
             or a bandit without a number of calls.
-        UnreachableError: the target only fails, or turns away, or not one reply could be assessed; what was
-            tried is kept.
+        UnreachableError: the target only fails, or turns away, or not one reply came; what was tried is kept.
         EvidenceError: the store cannot be written, or another process works on the run.
     """
     options = options or CampaignOptions()
@@ -124,9 +123,8 @@ async def attack(
                 store.add_event(run.id, "interrupted")
                 raise
             store.add_event(run.id, "out_of_budget" if purse.spent else "finished")
-    found = results(store, run.id)
-    _assessed(found, store)
-    return found
+    _answered(store, run.id)
+    return results(store, run.id)
 
 
 class _Campaign:
@@ -308,15 +306,18 @@ def _recorded(store: Store, run: str) -> dict[str, Attempt]:
     return {attempt.key: attempt for attempt in store.attempts(run) if attempt.key in done}
 
 
-def _assessed(found: Results, store: Store) -> None:
-    """UnreachableError if replies came and not one could be assessed."""
-    failed = (each.reply.cause for each in store.attempts(found.run) if each.reply.status == "error")
-    causes = found.causes or Counter(failed)
-    if causes and not any(each.asr.n for each in found.attacks):
-        told = "; ".join(f"{cause} ({count})" for cause, count in causes.items())
+def _answered(store: Store, run: str) -> None:
+    """UnreachableError if not one reply came from the target, or from the writer if the target was not asked."""
+    steps, replies = store.steps(run), defaultdict[str, list[Reply]](list)
+    for attempt in store.attempts(run):
+        replies[steps[attempt.id].role].append(attempt.reply)
+    came = replies["target"] or replies["attacker"]
+    if came and not any(each.has_text or each.withheld for each in came):
+        causes = Counter(each.cause or each.status.value for each in came)
+        told = "; ".join(f"{cause} ({count})" for cause, count in causes.most_common())
         raise UnreachableError(
-            f"Nothing could be assessed: {told}.",
-            f"Look at the causes, then run the same command again (run {found.run}).",
+            f"Not one reply came: {told}.",
+            f"Look at the causes, then run the same command again (run {run}).",
         )
 
 

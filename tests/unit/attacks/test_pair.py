@@ -68,7 +68,8 @@ def test_an_attacker_that_refuses_costs_no_call_of_the_target_and_is_told_the_ne
     results = attacked(tmp_path, writer, target)
     (found,) = results.attacks
     assert target.asked == []
-    (caveat,) = results.caveats
+    caveat, untried = results.caveats
+    assert f"{found.name} 1 of 1 objectives" in untried
     assert f"failed or refused to write: {found.name} 6 of 6." in caveat
     assert found.attacker_failures == found.attacker_calls == 6
     with Store(tmp_path / "e.db") as store:
