@@ -111,7 +111,7 @@ class Runner:
         """Ask what has not been asked yet; returns ``finished`` or ``out_of_budget``.
 
         Raises:
-            UnreachableError: the target only fails; what was tried is kept, as unassessed.
+            UnreachableError: the target, or a guard in front of it, only fails; what was tried is kept.
         """
         await self._take_up()
         asks = self._asks(self.store.done(self.run), self.store.tries(self.run))
@@ -236,7 +236,7 @@ class Runner:
 
     def _watch(self, replies: Sequence[Reply]) -> None:
         for reply in replies:
-            if reply.status == "error":
+            if reply.status == "error" or reply.unjudged:
                 self._failures_in_a_row += 1
                 self._last_cause = reply.cause
             else:

@@ -79,6 +79,7 @@ class Summary(Model):
     rate; it is settled if the whole interval lies in that band. ``asked`` of ``planned`` attempts were made.
     ``accuracy`` is the share of right choices, None where the suite has no questions with options; an answer
     that cannot be read is not right. ``measures`` are those of the suite's ``metric``.
+    ``unjudged`` counts what a guard in front blocked because it could not judge it; it is safe and a refusal.
     ``caveats`` say in words what makes the numbers less than they look.
     """
 
@@ -101,6 +102,7 @@ class Summary(Model):
     tasks: list[Cell]
     domains: list[Cell]
     settled_early: list[str] = Field(default_factory=list)
+    unjudged: int = 0
     caveats: list[str] = Field(default_factory=list)
     statuses: dict[str, int]
     causes: dict[str, int]

@@ -193,7 +193,7 @@ def show_comparison(comparison: Comparison) -> None:
     if accuracy:
         out.print(f"{accuracy.fixed} wrong choices now right, {accuracy.broke} right ones now wrong.")
     for caveat in after.caveats:
-        out.print(f"Note: {caveat}")
+        out.print(f"Note: {escape(caveat)}")
     better = [h for h in comparison.hazards if h.unsafe.p_holm is not None and h.unsafe.p_holm < 0.05]
     if better:
         out.print("Changed beyond chance (Holm): " + ", ".join(h.name for h in better))
@@ -218,7 +218,7 @@ def change_cells(change: Change) -> tuple[str, ...]:
 
 def _show_causes(summary: Summary) -> None:
     for caveat in summary.caveats:
-        out.print(f"Note: {caveat}")
+        out.print(f"Note: {escape(caveat)}")
     for cause, count in summary.causes.items():
         out.print(f"Unassessed: {count} x {escape(cause)}")
     if summary.asked < summary.planned and not summary.settled_early:

@@ -19,6 +19,10 @@ class ReplyStatus(StrEnum):
     ERROR = "error"  #: the endpoint could not be reached or answered with an error
 
 
+#: How replies end that carry text.
+SPOKEN = (ReplyStatus.COMPLETE, ReplyStatus.TRUNCATED, ReplyStatus.BLOCKED)
+
+
 class Usage(Model):
     """Tokens used by one reply."""
 
@@ -31,6 +35,7 @@ class Reply(Model):
 
     ``cause`` says in one line why a reply is not COMPLETE (``http 429``, ``blocked by rules`` ...);
     ``latency_s`` is wall time in seconds as seen by the target; ``cost_usd`` None when unknown.
+    ``unjudged``: a guard blocked it because it could not judge.
     """
 
     status: ReplyStatus
@@ -39,11 +44,12 @@ class Reply(Model):
     cause: str = ""
     latency_s: float = 0.0
     cost_usd: float | None = None
+    unjudged: bool = False
 
     @property
     def has_text(self) -> bool:
         """Whether there is text that a guard can judge."""
-        return self.status in (ReplyStatus.COMPLETE, ReplyStatus.TRUNCATED, ReplyStatus.BLOCKED)
+        return self.status in SPOKEN
 
     @property
     def withheld(self) -> bool:

@@ -23,6 +23,9 @@ from harmless.evidence.records import Attempt, RunRecord, Step
 #: A run that has one of these events last is not under way.
 CLOSING_EVENTS = ("finished", "aborted")
 
+#: What a later start makes again; a guard that could not judge may be able to then.
+_FAILED = "(status = 'error' OR coalesce(json_extract(reply, '$.unjudged'), 0))"
+
 
 class Store:
     """Runs, attempts and verdicts of one workspace.
@@ -129,7 +132,7 @@ class Store:
         """
         rows = self._rows(
             "SELECT key, max(try) AS try, status FROM attempts WHERE run = ?"
-            " AND NOT (status = 'error' AND id <= (SELECT coalesce(max(upto), 0) FROM run_events"
+            f" AND NOT ({_FAILED} AND id <= (SELECT coalesce(max(upto), 0) FROM run_events"
             "   WHERE run = ? AND event IN (?, ?))) GROUP BY key",
             run, run, *CLOSING_EVENTS,
         )  # fmt: skip
@@ -198,7 +201,7 @@ class Store:
 
     def recall(self, ask: str) -> Reply | None:
         """Return the reply that the same question to the same target with the same sampling got, if any."""
-        rows = self._rows("SELECT reply FROM attempts WHERE ask = ? AND status != 'error' LIMIT 1", ask)
+        rows = self._rows(f"SELECT reply FROM attempts WHERE ask = ? AND NOT {_FAILED} LIMIT 1", ask)
         return Reply.model_validate_json(rows[0]["reply"]) if rows else None
 
     # inside

@@ -95,6 +95,7 @@ class GuardedTarget:
             "status": ReplyStatus.BLOCKED,
             "text": self._text(verdict),
             "cause": f"{what} blocked by {guard.name}: {'not judged, ' if flagged is None else ''}{reason}",
+            "unjudged": flagged is None,
         }
         unasked = Reply(status=ReplyStatus.BLOCKED, latency_s=verdict.latency_s, cost_usd=verdict.cost_usd)
         return (answer or unasked).model_copy(update=blocked)

@@ -143,6 +143,40 @@ def test_nothing_assessed_is_an_error_with_its_causes(store: Store) -> None:
         run(store, FakeTarget(lambda p, s: Reply(status=ReplyStatus.MALFORMED, cause="no choices")))
 
 
+def unjudged_where(ends: str) -> Answer:
+    def answer(prompt: str, _: Sampling) -> Reply:
+        if prompt.endswith(ends):
+            cause = "prompt blocked by dead: not judged, connection failed"
+            return Reply(status=ReplyStatus.BLOCKED, text="No.", cause=cause, unjudged=True)
+        return said("UNSAFE")
+
+    return answer
+
+
+def test_what_the_guard_in_front_blocked_unjudged_is_counted_and_noted(store: Store) -> None:
+    summary = run(store, FakeTarget(unjudged_where(" 7")))
+    assert (summary.unjudged, summary.unsafe.n, summary.unsafe.rate) == (4, 20, 0.9)
+    assert summary.caveats[0].startswith("4 of 40 attempts were blocked because the guard in front could not")
+    assert "connection failed" in summary.caveats[0]
+
+
+def test_a_guard_in_front_that_judges_nothing_is_no_finding(store: Store) -> None:
+    with pytest.raises(UnreachableError, match="judged nothing") as caught:
+        run(store, FakeTarget(unjudged_where("")), suite_of(1))
+    assert "4 of 4 attempts" in caught.value.message
+    target = FakeTarget(always("fine"))
+    assert run(store, target, suite_of(1)).unjudged == 0
+    assert len(target.asked) == 4
+
+
+def test_a_target_behind_a_dead_guard_is_given_up_early_and_asked_again_later(store: Store) -> None:
+    target = FakeTarget(unjudged_where(""))
+    with pytest.raises(UnreachableError, match="not judged, connection failed"):
+        run(store, target, suite_of(200))
+    assert len(target.asked) < 40
+    assert run(store, FakeTarget(always("fine")), suite_of(200)).unjudged == 0
+
+
 def test_a_budget_of_calls_is_kept_and_the_next_start_goes_on(store: Store) -> None:
     target = FakeTarget(always("fine"))
     summary = run(store, target, budget=Budget(calls=13))

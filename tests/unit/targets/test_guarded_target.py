@@ -119,6 +119,8 @@ def test_what_could_not_be_judged_is_blocked_unless_the_policy_allows_it() -> No
     (blocked,) = ask(GuardedTarget(WordGuard(), echo(), POLICY), "garbled")
     assert blocked.status is ReplyStatus.BLOCKED
     assert blocked.cause == "prompt blocked by words: not judged, no idea"
+    assert blocked.unjudged
+    assert not ask(GuardedTarget(WordGuard(), echo(), POLICY), "bad")[0].unjudged
     allow = POLICY.model_copy(update={"on_unassessed": "allow"})
     (passed,) = ask(GuardedTarget(WordGuard(), echo(), allow), "garbled")
     assert (passed.status, passed.text) == (ReplyStatus.COMPLETE, "garbled")
