@@ -28,10 +28,18 @@ class FakeTarget:
     """Answers with a function of the last user message; counts what it is asked."""
 
     def __init__(
-        self, answer: Answer, *, batch_size: int = 4, concurrency: int = 2, name: str = "fake"
+        self,
+        answer: Answer,
+        *,
+        batch_size: int = 4,
+        concurrency: int = 2,
+        name: str = "fake",
+        priced: bool = False,
     ) -> None:
         self._answer = answer
-        self._info = TargetInfo(name=name, revision="1", batch_size=batch_size, concurrency=concurrency)
+        self._info = TargetInfo(
+            name=name, revision="1", batch_size=batch_size, concurrency=concurrency, priced=priced
+        )
         self.asked: list[str] = []
 
     @property

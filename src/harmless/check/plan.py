@@ -111,6 +111,14 @@ class Budget(Model):
                 limits["calls"] = int(amount)
         return cls.model_validate(limits)
 
+    def check(self, target: TargetInfo) -> None:
+        """Raise UsageError if it is in US dollars and the target's replies do not carry their cost."""
+        if self.usd is not None and not target.priced:
+            raise UsageError(
+                f"What the replies of {target.name} cost is not known, so a budget in usd would never end.",
+                "Give an endpoint's --input-price and --output-price, or a budget such as 500calls or 10m.",
+            )
+
 
 def in_scope(suite: Suite, policy: Policy) -> Suite:
     """Return the suite with the prompts of the policy's hazards, and those of no hazard.

@@ -87,11 +87,13 @@ async def check(
         observe: called with the live counts after every batch.
 
     Raises:
-        UsageError: a question without options, or a suite that needs likelihoods that the target does not give.
+        UsageError: a question without options, a suite that needs likelihoods that the target does not give, or
+            a budget in US dollars for a target whose replies do not carry their cost.
         UnreachableError: the target or a guard in front of it only fails, or not one reply could be assessed.
         EvidenceError: the store cannot be written, or another process works on the run.
     """
     options = options or CheckOptions()
+    options.budget.check(target.info)
     plan = _plan(in_scope(suite, policy), target, options)
     run, resumed = _run(store, plan, target, judges, policy, options)
     with run_lock(store.path.parent, run.id):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import anyio
 
@@ -10,7 +11,7 @@ from harmless.check import Summary
 from harmless.check import check as run_check
 from harmless.cli.checking import Checking
 from harmless.cli.console import err, live, print_json, show_plan, show_summary
-from harmless.cli.options import Asking, Workspace, open_store
+from harmless.cli.options import COUNT, Asking, Workspace, open_store
 
 
 def check(
@@ -18,7 +19,7 @@ def check(
     /,
     *,
     checking: Checking = Checking(),  # noqa: B008 - frozen
-    samples: int = 1,
+    samples: Annotated[int, COUNT] = 1,
     out: Path | None = None,
     json: bool = False,
     workspace: Workspace = None,

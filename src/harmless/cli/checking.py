@@ -44,7 +44,7 @@ class Checking:
     stop_early: bool = False
     """Stop a hazard once a confidence sequence settles its grade."""
     budget: str | None = None
-    """Stop each check after e.g. 500calls, 10m, 2usd."""
+    """Stop each check after e.g. 500calls, 10m, or 2usd (with --input-price and --output-price)."""
     fresh: bool = False
     """Start new runs although these are done."""
 

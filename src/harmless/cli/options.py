@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from harmless.core import Expect, Policy, Sampling, Target
+from harmless.errors import UsageError
 from harmless.evidence import Store
 
 if TYPE_CHECKING:
     from harmless.data import Suite
 
+#: A number that has to be 1 or more.
+COUNT = Parameter(validator=Number(gte=1))
+#: One that must not be negative.
+AMOUNT = Parameter(validator=Number(gte=0))
 #: Enough for the letters of an option in any of the usual forms.
 ANSWER_TOKENS = 16
 
@@ -28,15 +34,19 @@ class Asking:
     """Address of an OpenAI- or Anthropic-compatible endpoint."""
     api_key_env: str | None = None
     """Environment variable that holds the key; default OPENAI_API_KEY or ANTHROPIC_API_KEY."""
-    concurrency: int | None = None
+    concurrency: Annotated[int | None, COUNT] = None
     """Questions under way at once; default: what suits the target."""
-    timeout: float = 120.0
+    timeout: Annotated[float, Parameter(validator=Number(gt=0))] = 120.0
     """Seconds to wait for one reply."""
-    temperature: float = 0.0
+    input_price: Annotated[float | None, AMOUNT] = None
+    """Price of an endpoint in US dollars for a million tokens of input, for a budget in usd."""
+    output_price: Annotated[float | None, AMOUNT] = None
+    """The same for a million tokens of output."""
+    temperature: Annotated[float, Parameter(validator=Number(gte=0, lte=5))] = 0.0
     """0 is greedy."""
-    top_p: float = 1.0
+    top_p: Annotated[float, Parameter(validator=Number(gt=0, lte=1))] = 1.0
     """Nucleus sampling."""
-    max_tokens: int | None = None
+    max_tokens: Annotated[int | None, COUNT] = None
     """Longest reply in tokens; default 64 for the embedded model, 256 for others, 16 to choose an option."""
     seed: int = 0
     """Seed of the sampling, where the target knows one."""
@@ -57,14 +67,18 @@ class Asking:
         )
 
     def target(self, spec: str, policy: Policy) -> Target:
-        """Return the target that ``spec`` names."""
+        """Return the target that ``spec`` names; UsageError also if one of the two prices is missing."""
         from harmless import guards, targets
 
+        if (self.input_price is None) != (self.output_price is None):
+            raise UsageError("One of the two prices is missing.", "Give --input-price and --output-price.")
         options = targets.TargetOptions(
             base_url=self.base_url,
             api_key_env=self.api_key_env,
             concurrency=self.concurrency,
             timeout_s=self.timeout,
+            input_price=self.input_price,
+            output_price=self.output_price,
             policy=policy,
         )
         return targets.load(spec, options, guards=lambda name: guards.load(name, policy))

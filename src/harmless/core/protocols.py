@@ -22,7 +22,8 @@ class TargetInfo(Model):
     ``revision`` changes whenever the same question may get another answer (model digest, guard revision).
     ``batch_size`` is how many conversations one call should carry; ``concurrency`` how many calls may be
     under way at once. ``context_length`` in tokens, None if unknown. ``reply_tokens`` is how long replies may
-    get where the user does not say; ``guarded_by`` names the families (or names) of guards in front.
+    get where the user does not say; ``guarded_by`` names the families (or names) of guards in front;
+    ``priced`` says whether replies carry their cost.
     """
 
     name: str
@@ -33,6 +34,7 @@ class TargetInfo(Model):
     white_box: bool = False
     reply_tokens: int = Field(256, ge=1)
     guarded_by: tuple[str, ...] = ()
+    priced: bool = False
 
     @property
     def identity(self) -> str:

@@ -32,7 +32,8 @@ wildguard(embedded:wildguard.Q4_K_M.gguf)
   the raw input also see marks such as `[/INST]` if a user writes them.
 
 Options behind the target: `criteria=A+B`, `think=yes`, `policy=FILE` (your categories in place of the
-prompt's), `logprobs=N`, and those of targets: `base_url`, `api_key_env`, `timeout_s`, `concurrency`, `slots`,
+prompt's), `logprobs=N`, and those of targets: `base_url`, `api_key_env`, `timeout_s`, `input_price`,
+`output_price`, `concurrency`, `slots`,
 `context`, `device`.
 
 | guard | models | size | judges | covers | conversation | input | score | context | licence of the weights |

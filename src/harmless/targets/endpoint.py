@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import anyio
 import stamina
 
-from harmless.core import Conversation, Reply, ReplyStatus, Sampling, TargetInfo, digest
+from harmless.core import Conversation, Reply, ReplyStatus, Sampling, TargetInfo, Usage, digest
 from harmless.errors import UsageError
 from harmless.targets.connection import Connection
 from harmless.targets.options import TargetOptions
@@ -59,7 +59,7 @@ class Endpoint(ABC):
         key: sent with each request.
         base_url: another address than the client's own, or None.
         model: name of the model.
-        options: ``concurrency`` and ``timeout_s`` are used.
+        options: ``concurrency``, ``timeout_s`` and the prices are used.
         patience: how long one reply is tried for.
     """
 
@@ -99,7 +99,9 @@ class Endpoint(ABC):
             name=f"{sdk.__name__}:{model}",
             revision=digest(self._address, model),
             concurrency=concurrency,
+            priced=options.input_price is not None,
         )
+        self._prices = (options.input_price, options.output_price)
         self._free = anyio.Semaphore(concurrency, fast_acquire=True)
 
     @property
@@ -153,7 +155,15 @@ class Endpoint(ABC):
             reply = await self._once(call)
         except RequestFailedError as failure:
             reply = await self._again(call, failure, self._patience.total_s - (time.perf_counter() - started))
-        return reply.model_copy(update={"latency_s": time.perf_counter() - started})
+        passed = time.perf_counter() - started
+        return reply.model_copy(update={"latency_s": passed, "cost_usd": self._cost(reply.usage)})
+
+    def _cost(self, usage: Usage) -> float | None:
+        """Return the price of the tokens used in US dollars, None if it is not known."""
+        sent, written = self._prices
+        if sent is None or written is None:
+            return None
+        return (usage.prompt_tokens * sent + usage.completion_tokens * written) / 1e6
 
     async def _again(self, call: Call, failure: RequestFailedError, left_s: float) -> Reply:
         """Try on after the first failure; it is stamina's first try, whose cost a success is spared so."""

@@ -38,6 +38,22 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
 
 
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+async def test_replies_carry_their_cost_where_prices_are_given(kind: str) -> None:
+    with serve(GOOD[kind]) as server:
+        options = TargetOptions(base_url=server.url, input_price=1.0, output_price=10.0)
+        target = {"openai": openai, "anthropic": anthropic}[kind]("some-model", options, QUICK)
+        (reply,) = await target.reply([user("Hi?")], Sampling())
+        await target.aclose()
+        unpriced = made(kind, server)
+        (other,) = await unpriced.reply([user("Hi?")], Sampling())
+        await unpriced.aclose()
+    usage = reply.usage
+    assert usage.completion_tokens
+    assert reply.cost_usd == pytest.approx((usage.prompt_tokens + 10 * usage.completion_tokens) / 1e6)
+    assert (target.info.priced, unpriced.info.priced, other.cost_usd) == (True, False, None)
+
+
 def made(kind: str, server: ScriptedServer, patience: Patience = QUICK, timeout_s: float = 5.0) -> Endpoint:
     options = TargetOptions(base_url=server.url, timeout_s=timeout_s, concurrency=3)
     return {"openai": openai, "anthropic": anthropic}[kind]("some-model", options, patience)

@@ -13,7 +13,7 @@ import pytest
 from harmless.check import Budget, CheckOptions, check, compare, grade, load_policy
 from harmless.core import Expect, Prompt, Reply, ReplyStatus, Sampling, user
 from harmless.data import Suite
-from harmless.errors import UnlikePlansError, UnreachableError
+from harmless.errors import UnlikePlansError, UnreachableError, UsageError
 from harmless.evidence import Store
 from tests.doubles import Answer, FakeTarget, judges, said
 
@@ -184,6 +184,17 @@ def test_a_budget_of_calls_is_kept_and_the_next_start_goes_on(store: Store) -> N
     whole = run(store, target)
     assert whole.run == summary.run
     assert (len(target.asked), len(set(target.asked)), whole.asked) == (40, 40, 40)
+
+
+def test_a_budget_in_usd_needs_a_target_that_tells_what_replies_cost(store: Store) -> None:
+    def costly(prompt: str, _: Sampling) -> Reply:
+        return Reply(status=ReplyStatus.COMPLETE, text="fine", cost_usd=0.25)
+
+    with pytest.raises(UsageError, match="--input-price"):
+        run(store, FakeTarget(costly), budget=Budget(usd=2))
+    target = FakeTarget(costly, batch_size=1, concurrency=1, priced=True)
+    assert run(store, target, budget=Budget(usd=2)).state == "out_of_budget"
+    assert len(target.asked) <= 9
 
 
 class CutOffError(Exception):
