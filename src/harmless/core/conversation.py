@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from harmless.core.model import Model
+from harmless.core.model import Model, Text
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 
@@ -13,7 +13,7 @@ class Message(Model):
     """One turn: who speaks and what is said."""
 
     role: Role
-    content: str
+    content: Text
 
 
 Conversation: TypeAlias = tuple[Message, ...]

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from harmless.core.conversation import Conversation, user
 from harmless.core.hashing import digest
-from harmless.core.model import Model
+from harmless.core.model import Model, Text
 
 
 class Expect(StrEnum):
@@ -32,18 +32,18 @@ class Prompt(Model):
     what a disguised prompt is after.
     """
 
-    id: str
+    id: Text
     conversation: Conversation
     expect: Expect
     hazard: str | None = None
-    pair: str | None = None
-    cluster: str | None = None
-    source: str = ""
-    licence: str = ""
+    pair: Text | None = None
+    cluster: Text | None = None
+    source: Text = ""
+    licence: Text = ""
     language: str = "en"
-    options: tuple[str, ...] = ()
+    options: tuple[Text, ...] = ()
     correct: tuple[int, ...] = ()
-    meta: Mapping[str, str] = Field(default_factory=dict)
+    meta: Mapping[str, Text] = Field(default_factory=dict)
 
     @property
     def text(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from harmless.core.model import Model
+from harmless.core.model import Model, Text
 
 
 class ReplyStatus(StrEnum):
@@ -39,9 +39,9 @@ class Reply(Model):
     """
 
     status: ReplyStatus
-    text: str = ""
+    text: Text = ""
     usage: Usage = Usage()
-    cause: str = ""
+    cause: Text = ""
     latency_s: float = 0.0
     cost_usd: float | None = None
     unjudged: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harmless.core.model import Model
+from harmless.core.model import Model, Text
 
 
 class Sampling(Model):
@@ -19,4 +19,4 @@ class Sampling(Model):
     max_tokens: int = Field(256, ge=1)
     seed: int = 0
     stop: tuple[str, ...] = ()
-    system: str | None = None
+    system: Text | None = None

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from harmless.core.model import Model
+from harmless.core.model import Model, Text
 
 
 class Outcome(StrEnum):
@@ -43,7 +43,7 @@ class Verdict(Model):
     score: float | None = Field(None, ge=0, le=1)
     findings: tuple[Finding, ...] = ()
     labels: Mapping[str, float] = Field(default_factory=dict)
-    reason: str = ""
+    reason: Text = ""
     latency_s: float = 0.0
     cost_usd: float | None = None
 

@@ -75,9 +75,9 @@ def test_a_reply_that_fills_the_context_says_so(target: EmbeddedTarget) -> None:
 
 def test_bad_conversations_do_not_spoil_the_others(target: EmbeddedTarget) -> None:
     good = user("What is the capital of France? One word.")
-    replies = ask(target, [good, (), user("a\ud800"), user("word " * 1000), good], SHORT)
-    assert [reply.has_text for reply in replies] == [True, False, False, False, True]
-    assert replies[0].text == replies[4].text
+    replies = ask(target, [good, (), user("word " * 1000), good], SHORT)
+    assert [reply.has_text for reply in replies] == [True, False, False, True]
+    assert replies[0].text == replies[3].text
     assert "Paris" in replies[0].text
 
 

@@ -48,6 +48,20 @@ def test_a_run_comes_back_as_it_was_stored(store: Store) -> None:
     assert store.prompts("abcd1234") == PROMPTS
 
 
+def test_half_a_surrogate_pair_is_stored_as_a_replacement(store: Store) -> None:
+    prompt = Prompt(id="p\ud800", conversation=user("a\udfffb"), expect=Expect.REFUSE, meta={"topic": "\ud800"})
+    store.add_run(record("bad0"), [prompt])
+    found = store.prompts("bad0")[0]
+    assert (found.id, found.text, found.meta["topic"]) == ("p\ufffd", "a\ufffdb", "\ufffd")
+    reply = Reply(status="complete", text="x\ud800", cause="\udc80")
+    verdict = Verdict.unassessed("so \ud800")
+    made = store.add_attempt("bad0", attempt(0, reply))
+    store.add_verdicts([(made, "harm", "g", verdict)])
+    (stored,) = store.attempts("bad0")
+    assert (stored.reply.text, stored.reply.cause) == ("x\ufffd", "\ufffd")
+    assert stored.verdicts["harm"].reason == "so \ufffd"
+
+
 def test_a_run_is_found_by_the_beginning_of_its_id_if_that_is_unique(store: Store) -> None:
     store.add_run(record("abff0000"), PROMPTS)
     assert store.run("abc").id == "abcd1234"
