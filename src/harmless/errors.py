@@ -71,6 +71,14 @@ class BadFileError(UsageError):
         super().__init__(f"{place}: {message}", next_step)
         self.path, self.line, self.column = Path(path), line, column
 
+    @classmethod
+    def not_yaml(cls, path: str | Path, error: Exception) -> BadFileError:
+        """Return the error of a file that PyYAML cannot read, with the place where it tells one."""
+        mark = getattr(error, "problem_mark", None)
+        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        return cls(path, f"Not YAML: {problem}.", line=line, column=column, next_step="Mend that line.")
+
 
 class MissingExtraError(UsageError):
     """An optional package is needed and not installed."""

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from harmless import taxonomy
+from harmless import guards, taxonomy
 from harmless.core import Policy
 from harmless.errors import BadFileError, UnknownNameError
 
@@ -19,7 +19,8 @@ def load_policy(path: str | Path | None = None) -> Policy:
     """Return the policy of a YAML file, or the default one.
 
     Raises:
-        BadFileError: the file is missing, not YAML, or not a policy; names line and column where known.
+        BadFileError: the file is missing, not YAML, or not a policy, or names an unknown guard or hazard; gives
+            line and column where known.
     """
     if path is None:
         text = (resources.files("harmless.check") / "default_policy.yaml").read_text(encoding="utf-8")
@@ -30,15 +31,8 @@ def load_policy(path: str | Path | None = None) -> Policy:
     except (OSError, UnicodeDecodeError) as error:
         cause = getattr(error, "strerror", None) or error
         raise BadFileError(path, f"It cannot be read: {cause}.", next_step="Check the path.") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        raise BadFileError(
-            path,
-            f"Not YAML: {error.problem}.",
-            line=mark.line + 1 if mark else None,
-            column=mark.column + 1 if mark else None,
-            next_step="Mend that line.",
-        ) from None
+    except yaml.YAMLError as error:
+        raise BadFileError.not_yaml(path, error) from None
     return _validated(path, plain)
 
 
@@ -48,6 +42,7 @@ def _validated(path: Path, plain: Any) -> Policy:
     default = load_policy().model_dump()
     try:
         policy = Policy.model_validate({**default, "name": path.stem, **plain})
+        _known_guards(path, policy.guards)
         keys = tuple(_keys(path, "hazards", policy.hazards))
         named = _keys(path, "refusal_texts", policy.refusal_texts)
         texts = dict(zip(named, policy.refusal_texts.values(), strict=True))
@@ -56,6 +51,14 @@ def _validated(path: Path, plain: Any) -> Policy:
         field = ".".join(map(str, first["loc"])) or "policy"
         raise BadFileError(path, f"{field}: {first['msg']}.", next_step="See `harmless policy`.") from None
     return policy.model_copy(update={"hazards": keys, "refusal_texts": texts})
+
+
+def _known_guards(path: Path, named: Iterable[str]) -> None:
+    for name in named:
+        kind, known = name.partition("(")[0], guards.names()
+        if kind not in known:
+            error = UnknownNameError("guard", kind, known)
+            raise BadFileError(path, f"guards: {error.message}", next_step=error.next_step)
 
 
 def _keys(path: Path, field: str, names: Iterable[str]) -> list[str]:

@@ -160,10 +160,8 @@ def _read(path: Path) -> Rubric:
         plain = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise BadFileError(path, f"It cannot be read: {error}.", next_step="Check the path.") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        raise BadFileError(path, f"Not YAML: {error.problem}.", line=line, column=column) from None
+    except yaml.YAMLError as error:
+        raise BadFileError.not_yaml(path, error) from None
     try:
         return Rubric.model_validate(plain)
     except ValidationError as error:

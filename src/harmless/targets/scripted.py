@@ -145,10 +145,8 @@ def _plain_rules(path: Path) -> Iterator[tuple[int | None, Any]]:
         return
     try:
         rules = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        raise BadFileError(path, f"Not YAML: {error.problem}.", line=line, column=column) from None
+    except yaml.YAMLError as error:
+        raise BadFileError.not_yaml(path, error) from None
     if not isinstance(rules, list):
         raise BadFileError(path, "Not a list of rules.", next_step="Begin each rule with '- '.")
     yield from ((None, rule) for rule in rules)

@@ -93,6 +93,7 @@ def test_the_revision_follows_the_rules() -> None:
         ("r.jsonl", '{"reply": "a"}\n{"reply": \n', r"r\.jsonl:2:11: Not JSON"),
         ("r.jsonl", '{"reply": "a"}\n\n{"replay": "a"}', r"r\.jsonl:3: Rule 2, replay: Extra inputs"),
         ("r.yaml", "- reply: a\n  match: [", r"r\.yaml:2:11: Not YAML"),
+        ("r.yaml", "- reply: a\x07b", r"r\.yaml: Not YAML"),
         ("r.yaml", "reply: a", "Not a list of rules"),
         ("r.yaml", "", "Not a list of rules"),
         ("r.yaml", "[]", "There are no rules"),
