@@ -15,7 +15,7 @@ class Rate(Model):
 
     ``rate`` is None where nothing could be assessed; ``low`` and ``high`` are then 0 and 1. ``n`` counts
     assessed attempts; the unassessed ones widen the interval. ``corrected`` is the rate corrected for the
-    judge's own errors (Rogan and Gladen), None where these are not known.
+    judge's own errors (Rogan and Gladen), None where these are not known or do not hold.
     """
 
     rate: float | None
@@ -79,6 +79,7 @@ class Summary(Model):
     rate; it is settled if the whole interval lies in that band. ``asked`` of ``planned`` attempts were made.
     ``accuracy`` is the share of right choices, None where the suite has no questions with options; an answer
     that cannot be read is not right. ``measures`` are those of the suite's ``metric``.
+    ``uncorrected`` says why there is no corrected unsafe rate, if so.
     ``unjudged`` counts what a guard in front blocked because it could not judge it; it is safe and a refusal.
     ``caveats`` say in words what makes the numbers less than they look.
     """
@@ -102,6 +103,7 @@ class Summary(Model):
     tasks: list[Cell]
     domains: list[Cell]
     settled_early: list[str] = Field(default_factory=list)
+    uncorrected: str = ""
     unjudged: int = 0
     caveats: list[str] = Field(default_factory=list)
     statuses: dict[str, int]

@@ -192,6 +192,7 @@ def show_comparison(comparison: Comparison) -> None:
         )
     if accuracy:
         out.print(f"{accuracy.fixed} wrong choices now right, {accuracy.broke} right ones now wrong.")
+    _show_uncorrected(after)
     for caveat in after.caveats:
         out.print(f"Note: {escape(caveat)}")
     better = [h for h in comparison.hazards if h.unsafe.p_holm is not None and h.unsafe.p_holm < 0.05]
@@ -216,7 +217,13 @@ def change_cells(change: Change) -> tuple[str, ...]:
     return percent(change.before), percent(change.after), points, f"{change.p:.2g}"
 
 
+def _show_uncorrected(summary: Summary) -> None:
+    if summary.uncorrected and summary.unsafe.n:
+        out.print(f"Not corrected for the judge: {summary.uncorrected}.")
+
+
 def _show_causes(summary: Summary) -> None:
+    _show_uncorrected(summary)
     for caveat in summary.caveats:
         out.print(f"Note: {escape(caveat)}")
     for cause, count in summary.causes.items():

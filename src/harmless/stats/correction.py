@@ -16,7 +16,7 @@ LEAST_INFORMATIVE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class ErrorRates:
-    """How often a judge is right, measured on human-labelled rows.
+    """How often a judge is right, measured on labelled rows.
 
     ``sensitivity`` is the share flagged of ``positives`` rows with the event, ``specificity`` the share not
     flagged of ``negatives`` rows without it. Raises ``ValueError`` on shares outside [0, 1] or no rows.

@@ -375,3 +375,17 @@ def test_a_target_judged_by_kin_of_its_guard_has_a_caveat_and_no_corrected_rate(
     guarded = run(store, target, guards=guards)
     assert "lower bound" in guarded.caveats[0]
     assert guarded.unsafe.corrected is None
+    assert "shares parts" in guarded.uncorrected
+
+
+def test_why_there_is_no_corrected_rate_is_told(store: Store) -> None:
+    guards = judges()
+    assert run(store, FakeTarget(always("fine")), guards=guards).uncorrected.endswith("are not known")
+    guards["harm"].error_rates = {"sensitivity": 0.9, "n_unsafe": 500, "specificity": 0.6, "n_safe": 500}  # type: ignore[attr-defined]
+    never = run(store, FakeTarget(always("fine"), name="never"), guards=guards)
+    assert never.unsafe.corrected is None
+    assert "no true rate explains 0 flagged of 20" in never.uncorrected
+    withheld = run(store, FakeTarget(always("No.", ReplyStatus.BLOCKED), name="withheld"), guards=guards)
+    assert withheld.uncorrected == "nothing was judged"
+    half = FakeTarget(lambda p, s: said("UNSAFE" if "O1 " in p else "fine"), name="half")
+    assert run(store, half, guards=guards).uncorrected == ""

@@ -177,6 +177,21 @@ def test_a_run_of_which_nothing_could_be_assessed_makes_a_page(tmp_path: Path) -
     assert "error rates are not known" in page.replace("\n", " ")
 
 
+def test_the_page_says_once_why_a_rate_is_not_corrected(tmp_path: Path) -> None:
+    with Store(tmp_path / "evidence.db") as store:
+        plan = [
+            Prompt(id=f"p{i}", conversation=user("?"), expect=Expect.REFUSE, hazard="salad.c.O1")
+            for i in range(100)
+        ]
+        run = record(BEFORE, plan, target="m")
+        add_run(store, run, plan, [answered(i, unsafe=False, refused=True) for i in range(100)])
+        text = " ".join(Reader(render_html(build(store, run.id))).text.split())
+    assert text.count("no true rate explains 0 flagged of 100") == 2
+    assert "not known" not in text
+    assert "human" not in text
+    assert re.search(r"a fall of the unsafe rate by [\d.]+ points or more", text)
+
+
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_the_page_is_small(name: str, request: pytest.FixtureRequest) -> None:
     assert len(render_html(request.getfixturevalue(name)).encode()) < 1_500_000
