@@ -7,9 +7,10 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from harmless.core import Conversation, GuardInfo, Policy, Reply, Sampling, TargetInfo, Verdict, digest
+from harmless.core.addresses import without_credentials
 from harmless.core.model import Model
 
 
@@ -18,7 +19,8 @@ class RunRecord(Model):
 
     ``key`` is the digest of all that decides the outcome, so that the same command finds its run again.
     ``guards`` maps a role (``harm``, ``refusal``) to the guard that had it. ``options`` holds the rest of the
-    plan (samples, stop_early, seed) and what is needed to reproduce it (version, command).
+    plan (samples, stop_early, seed) and what is needed to reproduce it (version, command, this without
+    credentials in addresses).
     """
 
     id: str
@@ -32,6 +34,12 @@ class RunRecord(Model):
     policy: Policy
     sampling: Sampling
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("options")
+    @classmethod
+    def _hide_credentials(cls, options: dict[str, Any]) -> dict[str, Any]:
+        command = options.get("command")
+        return {**options, "command": without_credentials(str(command))} if command else options
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> RunRecord:

@@ -13,7 +13,6 @@ from harmless.report.documents import ComparisonDocument
 from harmless.report.examples import choose
 from harmless.report.finding import detail, finding, verdict
 from harmless.report.model import Asked, Report, Source
-from harmless.report.text import without_accounts
 
 
 def build(
@@ -73,9 +72,6 @@ def _plan(run: RunRecord, prompts: Sequence[Prompt]) -> Plan:
 
 
 def _source(store: Store, run: RunRecord) -> Source:
-    command = run.options.get("command")
-    if command:
-        run = run.model_copy(update={"options": {**run.options, "command": without_accounts(str(command))}})
     return Source(
         record=run,
         state=store.state(run.id),

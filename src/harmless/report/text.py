@@ -11,7 +11,6 @@ _UNSEEN = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _BREAKS = re.compile("\r\n?|[\u2028\u2029\x85]")
-_ACCOUNT = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 
 
 def visible(text: str) -> str:
@@ -31,8 +30,3 @@ def cut(text: str, limit: int) -> tuple[str, int]:
 def sealed(text: str) -> str:
     """Return ``text`` as base64 of UTF-8: neither a reader of the source nor a search engine meets it."""
     return base64.b64encode(visible(text).encode()).decode()
-
-
-def without_accounts(command: str) -> str:
-    """Return a command without the user names and passwords in its addresses."""
-    return _ACCOUNT.sub("***", command)

@@ -19,6 +19,7 @@ import anyio
 import stamina
 
 from harmless.core import Conversation, Reply, ReplyStatus, Sampling, TargetInfo, Usage, digest
+from harmless.core.addresses import without_credentials
 from harmless.errors import UsageError
 from harmless.targets.connection import Connection
 from harmless.targets.options import TargetOptions
@@ -269,7 +270,7 @@ class Endpoint(ABC):
         return self._redact(f"connection failed: {cause or type(cause).__name__}")
 
     def _redact(self, text: str) -> str:
-        return redact(text, None if self._key == NO_KEY else self._key)
+        return redact(without_credentials(text), None if self._key == NO_KEY else self._key)
 
 
 def _timed_out(error: BaseException) -> bool:

@@ -48,6 +48,26 @@ def test_a_run_comes_back_as_it_was_stored(store: Store) -> None:
     assert store.prompts("abcd1234") == PROMPTS
 
 
+@pytest.mark.parametrize(
+    ("address", "kept"),
+    [
+        ("https://me:secret@host.example/v1", "https://***@host.example/v1"),
+        ("'http://h:8/v1?api_key=secret&n=secret'", "'http://h:8/v1?api_key=***&n=***'"),
+        ("http://h/v1?a#b@c", "http://h/v1?a#b@c"),
+        ("'g(openai:m, base_url=http://u:secret@h)'", "'g(openai:m, base_url=http://***@h)'"),
+    ],
+)
+def test_credentials_in_the_addresses_of_the_command_are_not_kept(
+    tmp_path: Path, address: str, kept: str
+) -> None:
+    options = {"command": f"harmless check {address} --seed 1"}
+    run = RunRecord.model_validate({**record().model_dump(), "options": options})
+    with Store(tmp_path / "evidence.db") as store:
+        store.add_run(run, PROMPTS)
+        assert store.run(run.id).options["command"] == f"harmless check {kept} --seed 1"
+    assert b"secret" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
+
+
 def test_half_a_surrogate_pair_is_stored_as_a_replacement(store: Store) -> None:
     prompt = Prompt(id="p\ud800", conversation=user("a\udfffb"), expect=Expect.REFUSE, meta={"topic": "\ud800"})
     store.add_run(record("bad0"), [prompt])
