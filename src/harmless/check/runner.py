@@ -29,6 +29,7 @@ from harmless.core import (
     Target,
     digest,
 )
+from harmless.core.judging import judge_safely
 from harmless.errors import UnreachableError
 from harmless.evidence import Attempt, Store, ask_key
 
@@ -200,7 +201,7 @@ class Runner:
             left = [i for i, found in enumerate(judged) if role in roles_of(prompts[i]) and role not in found]
             if left:
                 exchanges = [Exchange(conversation=prompts[i].aim, reply=attempts[i].reply.text) for i in left]
-                for i, verdict in zip(left, await self.guards[role].judge(exchanges), strict=True):
+                for i, verdict in zip(left, await judge_safely(self.guards[role], exchanges), strict=True):
                     judged[i][role] = verdict
         self.store.add_verdicts(
             (attempt.id, role, self._judges[role].identity, verdict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
@@ -16,6 +17,7 @@ app = App(
     help="Make any LLM harmless, and prove it.",
     version=__version__,
     help_format="markdown",
+    suppress_keyboard_interrupt=False,
 )
 
 #: name -> (where its function or app is, one line of help)
@@ -43,12 +45,15 @@ COMMANDS = {
     "policy": ("harmless.cli.policy:policy", "Print the default policy, or check a policy file."),
 }
 
+#: Exit code of an error that should not be; 1 would say that a gate failed.
+DEFECT = 70
+
 for _name, (_where, _help) in COMMANDS.items():
     app.command(_where, name=_name, help=_help)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit: 0 done, 1 a gate failed, 2 wrong use, 3 target or guard unreachable."""
+    """Run one command and exit with one of the codes of docs/reference/cli.md."""
     given = sys.argv[1:] if arguments is None else arguments
     if given and given[0] in COMMANDS and {"--help", "-h"}.intersection(given):
         _describe(given[0])
@@ -65,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        traceback.print_exc()
+        _fail(f"An error of harmless itself, {type(error).__name__}.", "Please report the above.", DEFECT)
     sys.exit(code if isinstance(code, int) else 0)
 
 

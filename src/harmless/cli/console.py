@@ -25,8 +25,8 @@ from harmless.check import Progress as Counts
 from harmless.check.caveats import of_prompts
 from harmless.check.run import Start
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -46,7 +46,10 @@ def show_plan(start: Start) -> None:
     """Print what a run is going to ask and what it can find out."""
     plan, smallest = start.plan, start.plan.smallest_difference()
     hazards = len({p.hazard for p in plan.prompts if p.hazard})
-    again = f" goes on, {start.made} asked already" if start.resumed else ""
+    left = len(plan.prompts) * plan.samples - start.made
+    again = ""
+    if start.resumed:
+        again = f" goes on, {start.made} asked already" if left else ", all asked already"
     err.print(
         f"[bold]{plan.suite}[/] against [bold]{escape(start.run.target.name)}[/] (run {start.run.id}{again})"
     )

@@ -12,10 +12,10 @@ from harmless import guards
 from harmless.check import load_policy
 from harmless.cli.console import err, print_json
 from harmless.core import Exchange, GuardInfo, Policy, Verdict
+from harmless.core.judging import judge_safely
 from harmless.errors import UnreachableError, UsageError
 from harmless.guards.bench import joined, load_rows
 from harmless.guards.calibration import Method, fit_calibration
-from harmless.guards.files import judge_each
 
 
 def calibrate(
@@ -64,4 +64,4 @@ def calibrate(
 
 async def _judged(spec: str, exchanges: list[Exchange], rules: Policy) -> tuple[GuardInfo, list[Verdict]]:
     guard = guards.load(spec, rules)
-    return guard.info, await judge_each(guard, exchanges)
+    return guard.info, await judge_safely(guard, exchanges)

@@ -13,9 +13,9 @@ from harmless import guards
 from harmless.check import load_policy
 from harmless.cli.console import err, out, print_json
 from harmless.core import Exchange, Policy
+from harmless.core.judging import judge_safely
 from harmless.errors import UnreachableError, UsageError
 from harmless.guards.bench import joined, load_rows
-from harmless.guards.files import judge_each
 from harmless.guards.thresholds import Threshold, choose_threshold
 
 
@@ -70,7 +70,7 @@ def threshold(
 async def _scored(spec: str, safe: list[Exchange], rules: Policy) -> tuple[str, list[float]]:
     """Return the name under which a policy knows the guard, and the scores of the rows that it assessed."""
     guard = guards.load(spec, rules)
-    verdicts = await judge_each(guard, safe)
+    verdicts = await judge_safely(guard, safe)
     scores = [verdict.score for verdict in verdicts if verdict.score is not None]
     if safe and not scores:
         raise UnreachableError(f"{spec} could assess no row: {verdicts[0].reason}.", "Check the guard.")

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from harmless.core import Exchange, GuardInfo, Outcome, Policy, Verdict, digest
+from harmless.core.judging import judge_safely
 from harmless.errors import UsageError
 from harmless.guards import parts as shared
 
@@ -44,7 +45,7 @@ class Cached:
         # Taken out before others, or a batch larger than the cache, can make it forget.
         known = {key: _free(self._kept[key]) for key in keys if key in self._kept}
         unknown = {key: e for key, e in zip(keys, exchanges, strict=True) if key not in known}
-        judged = await shared.judge_safely(self._part.guard, list(unknown.values()))
+        judged = await judge_safely(self._part.guard, list(unknown.values()))
         fresh = dict(zip(unknown, map(self._part.ruled, judged), strict=True))
         known |= fresh
         for key in keys:

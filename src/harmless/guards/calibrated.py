@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harmless.core import Exchange, GuardInfo, Outcome, Policy, Verdict
+from harmless.core.judging import judge_safely
 from harmless.errors import BadFileError
 from harmless.guards import parts as shared
 from harmless.guards.calibration import Calibration
@@ -26,7 +27,7 @@ class Calibrated:
 
     async def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
         """Return one verdict an exchange, in order."""
-        return [self._verdict(each) for each in await shared.judge_safely(self._part.guard, exchanges)]
+        return [self._verdict(each) for each in await judge_safely(self._part.guard, exchanges)]
 
     async def aclose(self) -> None:
         """Close the guard if it holds something."""

@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,6 +19,7 @@ from typing import IO, Any, NoReturn, TypeAlias
 from pydantic import ValidationError
 
 from harmless.core import Exchange, Guard, Message, Outcome, Policy, Verdict
+from harmless.core.judging import judge_safely
 from harmless.errors import BadFileError, UnreachableError, UsageError
 
 Row: TypeAlias = dict[str, Any]
@@ -72,7 +73,7 @@ async def judge_file(guard: Guard, source: str | Path, out: str | Path, policy: 
             pass
     with _writer(out) as sink:
         for batch in _batches(read_rows(source), guard.info.batch_size):
-            verdicts = await judge_each(guard, [exchange for _, exchange in batch])
+            verdicts = await judge_safely(guard, [exchange for _, exchange in batch])
             for (row, _), verdict in zip(batch, verdicts, strict=True):
                 flagged = policy.flagged(guard.info.name, guard.info.threshold, verdict)
                 counts.add(verdict, flagged)
@@ -82,23 +83,6 @@ async def judge_file(guard: Guard, source: str | Path, out: str | Path, policy: 
         cause, _ = counts.causes.most_common(1)[0]
         raise UnreachableError(f"Not one of {counts.rows} rows could be assessed: {cause}.", "Check the guard.")
     return counts
-
-
-async def judge_each(guard: Guard, exchanges: Sequence[Exchange]) -> list[Verdict]:
-    """Return one verdict an exchange, also of a guard that breaks its contract and raises or miscounts.
-
-    Then each exchange is judged alone, and one that fails again is unassessed with its cause.
-    """
-    try:
-        verdicts = await guard.judge(exchanges)
-        if len(verdicts) == len(exchanges):
-            return verdicts
-        cause = f"{guard.info.name}: {len(verdicts)} verdicts on {len(exchanges)} exchanges"
-    except Exception as error:
-        cause = f"{guard.info.name}: {type(error).__name__}: {error}"
-    if len(exchanges) == 1:
-        return [Verdict.unassessed(cause)]
-    return [verdict for exchange in exchanges for verdict in await judge_each(guard, [exchange])]
 
 
 def read_rows(source: str | Path) -> Iterator[tuple[Row, Exchange]]:

@@ -15,8 +15,8 @@ from typing import Literal
 
 from harmless import taxonomy
 from harmless.core import Exchange, Guard, GuardInfo, Message, Outcome, Policy, Verdict
+from harmless.core.judging import judge_safely
 from harmless.core.model import Model
-from harmless.guards.files import judge_each
 
 CALLS, CALLS_AWAY = 600, 60
 """Edits that are tried at most, and where each of them leaves the machine."""
@@ -99,7 +99,7 @@ async def explain(
     if info.sees not in ("both", side):
         verdict = Verdict.unassessed(f"{spec} judges a {info.sees}, and this is a {side}")
     else:
-        (verdict,) = await judge_each(guard, [exchange])
+        (verdict,) = await judge_safely(guard, [exchange])
     limit = calls if calls is not None else CALLS_AWAY if info.leaves_machine else CALLS
     search = _Search(guard, exchange, policy, verdict, limit)
     edit = await search.edit()
@@ -187,7 +187,7 @@ class _Search:
         size = self._guard.info.batch_size
         for start in range(0, len(new), size):
             batch = new[start : start + size]
-            verdicts = await judge_each(self._guard, [self._without(each) for each in batch])
+            verdicts = await judge_safely(self._guard, [self._without(each) for each in batch])
             self._known |= dict(zip(batch, verdicts, strict=True))
 
     def _of(self, sets: Iterable[frozenset[int]]) -> list[frozenset[int]]:

@@ -20,10 +20,10 @@ import yaml
 from anyio.to_thread import run_sync
 
 from harmless.core import Exchange, Finding, Guard, GuardInfo, Outcome, Verdict, digest
+from harmless.core.judging import judge_safely
 from harmless.core.policy import Action
 from harmless.errors import UsageError
 from harmless.guards.filters import Filter, arguments, text_of, third_party
-from harmless.guards.parts import judge_safely
 from harmless.guards.redaction import redacted
 from harmless.guards.registry import load
 

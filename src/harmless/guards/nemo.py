@@ -24,10 +24,10 @@ from typing import Any, Literal
 import anyio
 
 from harmless.core import Exchange, Finding, Guard, GuardInfo, Outcome, Verdict, digest
+from harmless.core.judging import judge_safely
 from harmless.core.policy import Action
 from harmless.errors import BadFileError
 from harmless.guards.filters import third_party
-from harmless.guards.parts import judge_safely
 from harmless.guards.registry import load
 
 MODIFIED = 0.5

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 import anyio
 
 from harmless.core import Exchange, Finding, Guard, GuardInfo, Outcome, Policy, Verdict, digest
+from harmless.core.judging import judge_safely
 from harmless.errors import UsageError
 from harmless.guards import registry
 
@@ -143,25 +144,6 @@ async def judge_all(
             if verdict is not None:
                 row.append((each, each.levelled(verdict) if levelled else verdict))
     return said
-
-
-async def judge_safely(guard: Guard, exchanges: Sequence[Exchange]) -> list[Verdict]:
-    """Return one verdict an exchange, whatever the guard does.
-
-    If a batch raises or comes back with another length, its exchanges are judged one by one, and those that
-    fail again are unassessed with the cause.
-    """
-    if not exchanges:
-        return []
-    try:
-        verdicts = list(await guard.judge(exchanges))
-        if len(verdicts) != len(exchanges):
-            raise ValueError(f"{len(verdicts)} verdicts on {len(exchanges)} exchanges")
-        return verdicts
-    except Exception as error:
-        if len(exchanges) == 1:
-            return [Verdict.unassessed(f"{guard.info.name}: {type(error).__name__}: {error}")]
-    return [(await judge_safely(guard, [exchange]))[0] for exchange in exchanges]
 
 
 def merged(

@@ -19,6 +19,7 @@ from harmless.core import (
     Verdict,
     digest,
 )
+from harmless.core.judging import judge_safely
 from harmless.errors import UsageError
 from harmless.targets.options import TargetOptions
 from harmless.targets.registry import load
@@ -70,7 +71,7 @@ class GuardedTarget:
         """Return the refusal of each blocked prompt, None for those that pass."""
         if self._guard.info.sees == "reply":
             return [None] * len(conversations)
-        verdicts = await self._guard.judge([Exchange(conversation=each) for each in conversations])
+        verdicts = await judge_safely(self._guard, [Exchange(conversation=each) for each in conversations])
         return [self._block("prompt", verdict) for verdict in verdicts]
 
     async def _judged(self, conversations: Sequence[Conversation], answers: Sequence[Reply]) -> Sequence[Reply]:
@@ -80,7 +81,7 @@ class GuardedTarget:
             return answers
         exchanges = [Exchange(conversation=conversations[i], reply=answers[i].text) for i in spoken]
         judged = list(answers)
-        for i, verdict in zip(spoken, await self._guard.judge(exchanges), strict=True):
+        for i, verdict in zip(spoken, await judge_safely(self._guard, exchanges), strict=True):
             judged[i] = self._block("reply", verdict, answers[i]) or answers[i]
         return judged
 

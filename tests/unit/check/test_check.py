@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import anyio
 import pytest
 
 from harmless.check import Budget, CheckOptions, check, compare, grade, load_policy
-from harmless.core import Expect, Prompt, Reply, ReplyStatus, Sampling, user
+from harmless.core import Exchange, Expect, Prompt, Reply, ReplyStatus, Sampling, Verdict, user
 from harmless.data import Suite
 from harmless.errors import UnlikePlansError, UnreachableError, UsageError
 from harmless.evidence import Store
-from tests.doubles import Answer, FakeTarget, judges, said
+from tests.doubles import Answer, FakeGuard, FakeTarget, judges, said
 
 LEAVES = ("salad.c.O1", "salad.c.O57")
 
@@ -95,6 +96,22 @@ def test_what_is_withheld_is_safe_and_a_refusal(store: Store, status: ReplyStatu
 def test_a_guard_that_cannot_judge_leaves_the_reply_unassessed(store: Store) -> None:
     summary = run(store, FakeTarget(lambda p, s: said("GARBLED" if p.endswith(" 1") else "UNSAFE")))
     assert (summary.unsafe.rate, summary.unsafe.n, summary.unsafe.unassessed) == (1.0, 18, 2)
+
+
+class ThrowingGuard(FakeGuard):
+    async def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
+        if any((each.reply or "").startswith("throw") for each in exchanges):
+            raise RuntimeError("no such label")
+        return (await super().judge(exchanges))[: 1 if exchanges[0].reply == "few" else None]
+
+
+def test_a_guard_that_raises_or_miscounts_leaves_only_its_exchanges_unassessed(store: Store) -> None:
+    guards = {"harm": ThrowingGuard("harm"), "refusal": FakeGuard("refusal")}
+    texts = {"7": "throw", "3": "few"}
+    target = FakeTarget(lambda p, s: said(texts.get(p[-1], "fine")))
+    summary = run(store, target, guards=guards)
+    assert summary.unsafe.unassessed == 2
+    assert summary.causes == {"harm: RuntimeError: no such label": 2}
 
 
 def test_a_truncated_reply_is_judged(store: Store) -> None:
@@ -197,6 +214,10 @@ def test_a_budget_in_usd_needs_a_target_that_tells_what_replies_cost(store: Stor
     assert len(target.asked) <= 9
 
 
+class KilledError(BaseException):
+    pass
+
+
 class CutOffError(Exception):
     """Stands for whatever ends a process."""
 
@@ -226,10 +247,10 @@ def test_replies_that_were_not_judged_yet_are_judged_when_the_run_goes_on(store:
     original = guards["harm"].judge
 
     async def dies(exchanges: Any) -> Any:
-        raise CutOffError
+        raise KilledError
 
     guards["harm"].judge = dies  # type: ignore[method-assign]
-    with pytest.raises(CutOffError):
+    with pytest.raises(BaseExceptionGroup):
         run(store, FakeTarget(always("UNSAFE"), concurrency=1), guards=guards)
     guards["harm"].judge = original  # type: ignore[method-assign]
     target = FakeTarget(always("UNSAFE"), concurrency=1)

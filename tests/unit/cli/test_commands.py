@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,32 @@ def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, A
     return found
 
 
+def breaking(error: BaseException) -> Any:
+    def broken(workspace: Path | None) -> None:
+        raise error
+
+    return broken
+
+
+def test_an_error_of_our_own_is_no_failed_gate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harmless.cli.runs.open_store", breaking(RuntimeError("boom")))
+    assert harmless("runs") == 70
+    err = capsys.readouterr().err
+    assert "boom" in err
+    assert "RuntimeError" in err.splitlines()[-2]
+
+
+def test_an_interrupted_command_says_that_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harmless.cli.runs.open_store", breaking(KeyboardInterrupt()))
+    monkeypatch.setattr("os._exit", sys.exit)
+    assert harmless("runs") == 130
+    assert "goes on where it stopped" in capsys.readouterr().err
+
+
 CHECK = ("check", "scripted:rules.yaml", "--suite", "suite.jsonl")
 
 
@@ -69,6 +96,16 @@ def test_check_prints_a_table_and_its_plan(capsys: pytest.CaptureFixture[str]) -
     assert "25.0 %" in out
     assert "grade D" in out
     assert "4 prompts to refuse over 1 hazards, 4 to answer" in err
+    assert harmless(*CHECK) == 0
+    assert ", all asked already)" in capsys.readouterr().err
+
+
+def test_a_name_with_colons_is_no_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("a:x:b.yaml").write_text(RULES)
+    assert harmless("check", "scripted:a:x:b.yaml", "--suite", "suite.jsonl") == 0
+    out, err = capsys.readouterr()
+    assert "scripted:a:x:b.yaml" in out
+    assert "scripted:a:x:b.yaml" in err
 
 
 def test_show_runs_and_report_work_on_what_check_left(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,10 +14,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from harmless.core import Exchange, Finding, GuardInfo, GuardRule, Outcome, Policy, Verdict
+from harmless.core.judging import judge_safely
 from harmless.core.policy import GradeBand
 from harmless.errors import BadFileError, UnreachableError, UsageError
 from harmless.guards import load
-from harmless.guards.files import judge_each, judge_file, read_rows
+from harmless.guards.files import judge_file, read_rows
 
 POLICY = Policy(grades=(GradeBand(grade="A", max_rate=1),))
 
@@ -147,7 +148,7 @@ def test_a_guard_that_miscounts_is_asked_item_by_item():
         async def judge(self, exchanges):
             return (await super().judge(exchanges))[:1]
 
-    verdicts = anyio.run(judge_each, Short(), [Exchange.of("a"), Exchange.of("bb"), Exchange.of("crash")])
+    verdicts = anyio.run(judge_safely, Short(), [Exchange.of("a"), Exchange.of("bb"), Exchange.of("crash")])
     assert [verdict.score for verdict in verdicts] == [0.1, 0.2, None]
 
 

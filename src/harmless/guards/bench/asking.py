@@ -19,10 +19,10 @@ import numpy as np
 from pydantic import ValidationError
 
 from harmless.core import Exchange, Guard, GuardInfo, Outcome, Verdict, digest
+from harmless.core.judging import judge_safely
 from harmless.errors import UsageError
 from harmless.guards.bench.memory import Peak
 from harmless.guards.bench.model import Effort, Quantiles
-from harmless.guards.files import judge_each
 
 SINGLES = 30
 """Exchanges judged one at a time, for the latency of one; if none can be assessed, no more are asked."""
@@ -158,7 +158,7 @@ async def ask(
 async def _call(guard: Guard, batch: Sequence[Exchange], log: Log) -> Mapping[str, Verdict]:
     """Judge a batch, keep the verdicts, and return those that are no verdicts, by exchange."""
     start = time.perf_counter()
-    verdicts = await judge_each(guard, batch)
+    verdicts = await judge_safely(guard, batch)
     log.add(guard.info, batch, verdicts, time.perf_counter() - start)
     return {digest(each): v for each, v in zip(batch, verdicts, strict=True) if _failed(v)}
 
