@@ -23,6 +23,9 @@ from harmless.evidence.records import Attempt, RunRecord, Step
 #: A run that has one of these events last is not under way.
 CLOSING_EVENTS = ("finished", "aborted")
 
+#: How long another process that writes is waited for, in seconds.
+PATIENCE_S = 30.0
+
 #: What a later start makes again; a guard that could not judge may be able to then.
 _FAILED = "(status = 'error' OR coalesce(json_extract(reply, '$.unjudged'), 0))"
 
@@ -41,8 +44,10 @@ class Store:
         self.path = Path(path)
         with self._told():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db = sqlite3.connect(
+                self.path, isolation_level=None, timeout=PATIENCE_S, check_same_thread=False
+            )
+            self._use_wal()
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._migrate()
 
@@ -254,6 +259,18 @@ class Store:
         except (sqlite3.Error, OSError) as error:
             raise EvidenceError(f"The evidence store {self.path} failed: {error}.", _advice(error)) from error
 
+    def _use_wal(self) -> None:
+        """Set the journal mode; SQLite does not wait by itself for another process that does the same."""
+        last = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > last:
+                    raise
+                time.sleep(0.01)
+
     def _migrate(self) -> None:
         files = sorted(
             (
@@ -263,14 +280,32 @@ class Store:
             ),
             key=lambda f: f.name,
         )
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version > len(files):
-            raise EvidenceError(
-                f"{self.path} was written by a newer version of harmless.",
-                "Update harmless, or use another --workspace.",
-            )
-        for number, file in enumerate(files[version:], version + 1):
-            self._db.executescript(f"BEGIN IMMEDIATE; {file.read_text()} PRAGMA user_version={number}; COMMIT;")
+        if self._version() == len(files):
+            return
+        with self._transaction():  # of several processes that find a new file, one makes the tables
+            version = self._version()
+            if version > len(files):
+                raise EvidenceError(
+                    f"{self.path} was written by a newer version of harmless.",
+                    "Update harmless, or use another --workspace.",
+                )
+            for file in files[version:]:
+                for statement in _statements(file.read_text()):
+                    self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version={len(files)}")
+
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script; ``executescript`` would end the transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def now() -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,20 @@ def test_credentials_in_the_addresses_of_the_command_are_not_kept(
         store.add_run(run, PROMPTS)
         assert store.run(run.id).options["command"] == f"harmless check {kept} --seed 1"
     assert b"secret" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_a_new_workspace_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
+    for number in range(20):
+        path = tmp_path / f"{number}.db"
+        gate = threading.Barrier(4)
+
+        def opened(path: Path = path, gate: threading.Barrier = gate) -> int:
+            gate.wait()
+            with Store(path) as store:
+                return len(store.runs())
+
+        with ThreadPoolExecutor(4) as pool:
+            assert [each.result() for each in [pool.submit(opened) for _ in range(4)]] == [0] * 4
 
 
 def test_half_a_surrogate_pair_is_stored_as_a_replacement(store: Store) -> None:
