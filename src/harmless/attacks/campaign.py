@@ -97,12 +97,13 @@ async def attack(
 
     Raises:
         UsageError: no objective, no attack, one of them twice, an attack that needs an attacker and has none,
-            or a bandit without a number of calls.
+            a bandit without a number of calls, or a budget in US dollars for a target without prices.
         UnreachableError: the target only fails, or turns away, or not one reply came; what was tried is kept.
         EvidenceError: the store cannot be written, or another process works on the run.
     """
     options = options or CampaignOptions()
     _checked(objectives, attacks, attacker, options)
+    options.budget.check(target.info)
     run, resumed = _run(store, target, objectives, attacks, policy, judges, options, attacker)
     with run_lock(store.path.parent, run.id):
         started(run, resumed)
@@ -307,7 +308,7 @@ def _recorded(store: Store, run: str) -> dict[str, Attempt]:
 
 
 def _answered(store: Store, run: str) -> None:
-    """UnreachableError if not one reply came from the target, or from the writer if the target was not asked."""
+    """UnreachableError if no reply came from the target, or from the writer if the target was not asked."""
     steps, replies = store.steps(run), defaultdict[str, list[Reply]](list)
     for attempt in store.attempts(run):
         replies[steps[attempt.id].role].append(attempt.reply)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from harmless.core import Exchange, GuardInfo, Policy, Verdict
+from harmless.core.judging import judge_safely
 from harmless.errors import UsageError
 from harmless.guards import parts as shared
 
@@ -37,7 +38,7 @@ class OneSide:
     async def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
         """Return one verdict an exchange, in order; unassessed where what is to be judged is the other side."""
         mine = [i for i, exchange in enumerate(exchanges) if (exchange.reply is not None) == self._replies]
-        judged = await shared.judge_safely(self._part.guard, [exchanges[i] for i in mine])
+        judged = await judge_safely(self._part.guard, [exchanges[i] for i in mine])
         other = Verdict.unassessed(f"{self._info.name} judges {_MANY[self._side]}")
         verdicts = [other] * len(exchanges)
         for i, verdict in zip(mine, judged, strict=True):

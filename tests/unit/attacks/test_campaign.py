@@ -120,7 +120,7 @@ def test_a_budget_of_money_stops_what_waits_and_what_came_is_judged(
     store: Store, attacks: list[Counting]
 ) -> None:
     paid = said("REFUSE").model_copy(update={"cost_usd": 0.1})
-    target = FakeTarget(lambda prompt, _: paid, batch_size=1, concurrency=3)
+    target = FakeTarget(lambda prompt, _: paid, batch_size=1, concurrency=3, priced=True)
     found = campaign(store, target, attacks, "0.95usd")
     assert 10 <= len(target.asked) <= 12, "those under way when it is used up, and no more"
     assert (found.state, found.attacks[0].unassessed) == ("out_of_budget", 0)
@@ -129,12 +129,18 @@ def test_a_budget_of_money_stops_what_waits_and_what_came_is_judged(
     assert len(target.asked) == asked, "what an earlier start has paid counts"
 
 
+def test_a_budget_of_money_takes_prices(store: Store) -> None:
+    with pytest.raises(UsageError, match="never end"):
+        campaign(store, FakeTarget(), [Counting()], "1usd")
+
+
 def test_what_was_not_judged_before_the_money_was_used_up_is_judged_afterwards(store: Store) -> None:
     class Fails(type(judges()["harm"])):  # type: ignore[misc]
         async def judge(self, exchanges):  # type: ignore[no-untyped-def]
             raise RuntimeError("killed")
 
-    target = FakeTarget(lambda prompt, _: said("REFUSE").model_copy(update={"cost_usd": 1.0}))
+    paid = said("REFUSE").model_copy(update={"cost_usd": 1.0})
+    target = FakeTarget(lambda prompt, _: paid, priced=True)
     with pytest.raises(RuntimeError):
         campaign(store, target, [Counting()], "1usd", guards={**judges(), "harm": Fails("harm")})
     asked = len(target.asked)
