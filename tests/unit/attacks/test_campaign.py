@@ -131,7 +131,7 @@ def test_a_budget_of_money_stops_what_waits_and_what_came_is_judged(
 
 def test_a_budget_of_money_takes_prices(store: Store) -> None:
     with pytest.raises(UsageError, match="never end"):
-        campaign(store, FakeTarget(), [Counting()], "1usd")
+        campaign(store, FakeTarget(lambda prompt, _: said("REFUSE")), [Counting()], "1usd")
 
 
 def test_what_was_not_judged_before_the_money_was_used_up_is_judged_afterwards(store: Store) -> None:
