@@ -7,7 +7,7 @@ for a :class:`HarmlessError`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -43,8 +43,15 @@ class UnknownNameError(UsageError):
         names = sorted(known)
         folded = {each.lower(): each for each in names}
         near = [folded[each] for each in difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.5)]
-        hint = f"Did you mean {', '.join(near)}?" if near else f"Known: {', '.join(names[:20])}."
+        hint = f"Did you mean {', '.join(near)}?" if near else _listed(names)
         super().__init__(f"Unknown {kind} '{name}'.", hint)
+
+
+def _listed(names: Sequence[str], most: int = 20) -> str:
+    if not names:
+        return "There is none yet."
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"Known: {', '.join(names[:most])}{more}."
 
 
 class BadFileError(UsageError):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import anyio
 
 from harmless.check import load_policy
 from harmless.cli.bench_tables import counting, show_bench
 from harmless.cli.console import err, print_json
+from harmless.cli.options import AMOUNT
 from harmless.guards.bench import Log, Settings, joined, load_rows
 from harmless.guards.bench import bench as run_bench
 from harmless.guards.bench.rows import Side
@@ -26,12 +28,12 @@ def bench(
     path: Path | None = None,
     side: Side = "as-labelled",
     limit: int | None = None,
-    robust: int | None = None,
+    robust: Annotated[int | None, AMOUNT] = None,
     cascade: bool = False,
     taxonomy: str = SPINE,
     policy: Path | None = None,
     seed: int = 0,
-    resamples: int = 1000,
+    resamples: Annotated[int, AMOUNT] = 1000,
     out: Path = OUT,
     json: bool = False,
 ) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harmless.core import Prompt, Reply, Verdict
-from harmless.errors import EvidenceError, UnknownNameError
+from harmless.errors import EvidenceError, UnknownNameError, UsageError
 from harmless.evidence.records import Attempt, RunRecord, Step
 
 #: A run that has one of these events last is not under way.
@@ -80,9 +80,14 @@ class Store:
 
         Raises:
             UnknownNameError: no run, or several, fit.
+            UsageError: the newest one is wanted, and there is none.
         """
         if name == "latest":
             rows = self._rows("SELECT * FROM runs ORDER BY created_at DESC, rowid DESC LIMIT 1")
+            if not rows:
+                raise UsageError(
+                    f"No runs yet in {self.path.parent}.", "Make one: harmless check embedded --suite quick"
+                )
         else:
             rows = self._rows("SELECT * FROM runs WHERE id = ?", name) or self._rows(
                 "SELECT * FROM runs WHERE substr(id, 1, length(?)) = ? LIMIT 2", name, name

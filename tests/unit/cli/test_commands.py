@@ -12,6 +12,7 @@ import pytest
 
 from harmless import guards
 from harmless.cli import main
+from harmless.errors import UnknownNameError
 from tests.doubles import FakeGuard
 
 RULES = """
@@ -193,7 +194,13 @@ def test_a_target_that_only_fails_ends_with_code_3_and_says_why(capsys: pytest.C
         ((*CHECK, "--samples", "0"), ">= 1"),
         ((*CHECK, "--workspace", "rules.yaml"), "evidence store"),
         (("check", "embedded:none.gguf"), "none.gguf"),
-        (("show", "abc"), "Unknown run 'abc'"),
+        (("show", "abc"), "There is none yet"),
+        (("show",), "No runs yet in .harmless"),
+        (("report", "latest"), "harmless check"),
+        (("failures",), "No runs yet"),
+        (("learn", "latest"), "No runs yet"),
+        (("guard", "bench", "--guard", "rules", "--robust", "-1"), "--robust"),
+        (("guard", "bench", "--guard", "rules", "--resamples", "-1"), "--resamples"),
         (("compare", "a", "b"), "Unknown run 'a'"),
         (("generate", "scripted:rules.yaml", "--in", "none.jsonl", "--out", "o"), "no such file"),
         (("generate", "scripted:rules.yaml"), "--in"),
@@ -209,6 +216,12 @@ def test_wrong_use_is_one_clear_message_and_code_2(
     assert message.lower() in err.lower()
     assert "Traceback" not in out + err
     assert len(err.strip().splitlines()) <= 6
+
+
+def test_a_list_of_known_names_says_how_many_it_leaves_out() -> None:
+    names = [f"name-{i:02}" for i in range(23)]
+    assert UnknownNameError("thing", "xyz", names).next_step.endswith("name-19 and 3 more.")
+    assert UnknownNameError("thing", "xyz", names[:2]).next_step == "Known: name-00, name-01."
 
 
 @pytest.mark.parametrize(
