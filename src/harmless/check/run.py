@@ -97,7 +97,7 @@ async def check(
     plan = _plan(in_scope(suite, policy), target, options)
     run, resumed = _run(store, plan, target, judges, policy, options)
     with run_lock(store.path.parent, run.id):
-        started(Start(run, plan, resumed, store.counts(run.id)[1]))
+        started(Start(run, plan, resumed, len(store.done(run.id))))
         early = EarlyStop(plan, policy) if options.stop_early else None
         runner = Runner(
             store, run.id, plan, target, judges, policy, options.budget, early=early, observe=observe

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from harmless.check import Budget, CheckOptions, check, compare, grade, load_policy
+from harmless.check.run import Start
 from harmless.core import Exchange, Expect, Prompt, Reply, ReplyStatus, Sampling, Verdict, user
 from harmless.data import Suite
 from harmless.errors import UnlikePlansError, UnreachableError, UsageError
@@ -45,9 +46,11 @@ def store(tmp_path: Path) -> Store:
 def run(store: Store, target: FakeTarget, suite: Suite | None = None, **options: Any):  # type: ignore[no-untyped-def]
     policy = options.pop("policy", load_policy())
     guards = options.pop("guards", judges())
+    started = options.pop("started", lambda _: None)
 
     async def go():  # type: ignore[no-untyped-def]
-        return await check(target, suite or suite_of(), policy, store, guards, CheckOptions(**options))
+        asked = suite or suite_of()
+        return await check(target, asked, policy, store, guards, CheckOptions(**options), started=started)
 
     return anyio.run(go)
 
@@ -140,7 +143,9 @@ def test_failed_attempts_of_a_finished_run_are_made_again_and_only_those(store: 
 
     run(store, FakeTarget(shaky))
     target = FakeTarget(always("UNSAFE"))
-    summary = run(store, target)
+    starts: list[Start] = []
+    summary = run(store, target, started=starts.append)
+    assert [each.made for each in starts] == [36]
     assert sorted(target.asked) == sorted(p.text for p in suite_of().prompts if p.text.endswith(" 7"))
     assert summary.unsafe.unassessed == 0
     assert summary.unsafe.rate == pytest.approx(2 / 20)
