@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from harmless.align.packing import Pack, Tokens, Tree, bins, pack, shared
-from harmless.internals.layers import bare, decoder
-from harmless.internals.model import LocalModel
+from harmless.errors import UsageError
+from harmless.internals.forward import last_states, logits
+from harmless.internals.layers import bare
+from harmless.internals.model import LocalModel, first_line
 
 #: Tokens in one packed sequence, on a CPU and on a GPU; attention grows with their square (design/align.md).
 ROOM = (384, 2048)
@@ -16,6 +18,57 @@ ROOM = (384, 2048)
 #: Prompts that are answered together. Each further token reads all weights once for all of them, so few prompts
 #: take as long as many; attention to what the others say is computed in vain and grows with their square.
 TOGETHER = 48
+
+#: How far the log-probabilities of a pack may be from those of separate sequences, nats a token on average: in
+#: float32, and in 16 bits.
+NEAR = (1e-3, 0.25)
+
+_TRIED = "Why is the sky blue in the morning, and black at night?"
+
+
+def assert_packs(local: LocalModel, longest: int) -> None:
+    """Stop if a model gives other log-probabilities to a pack than to separate sequences.
+
+    ``longest`` is the length of prompts in tokens up to which it is tried where attention has a window.
+
+    Raises:
+        UsageError: they differ, as in models that know no positions or masks of one's own.
+    """
+    import torch
+
+    words = tuple(local.tokenizer(_TRIED, add_special_tokens=False)["input_ids"])
+    # Where no layer has a narrow window, length makes no difference, and takes time.
+    prompt = (words * longest)[:longest] if _window(local) < longest else words
+    trees = [Tree(prompt, (words[:3], words[-3:])), Tree(words[::-1], (words[:2],))]
+    try:
+        with torch.inference_mode():
+            found = log_probabilities(local, pack(trees).to(local.device))
+            alone = torch.cat([_alone(local, tree.prompt, each) for tree in trees for each in tree.replies])
+        apart = float((found - alone).abs().mean())
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        raise _unfit(local, f"it fails with '{first_line(error)}'") from error
+    if not apart < NEAR[local.model.dtype != torch.float32]:
+        raise _unfit(local, f"log-probabilities are apart by {apart:.2g} nats a token")
+
+
+def _window(local: LocalModel) -> float:
+    return getattr(local.model.config.get_text_config(), "sliding_window", None) or math.inf
+
+
+def _alone(local: LocalModel, prompt: Tokens, reply: Tokens) -> Any:
+    import torch
+
+    tokens = torch.tensor([prompt + reply], device=local.device)
+    given = torch.log_softmax(local.model(input_ids=tokens).logits[0, len(prompt) - 1 : -1].float(), dim=-1)
+    return given.gather(1, tokens[0, len(prompt) :, None])[:, 0]
+
+
+def _unfit(local: LocalModel, why: str) -> UsageError:
+    kind = local.model.config.model_type
+    return UsageError(
+        f"A {kind} model cannot be trained here: replies in one sequence are not what they are alone, {why}.",
+        "Where it looks back through a window only, give a lower --longest; else take another model.",
+    )
 
 
 def room(local: LocalModel) -> int:
@@ -42,7 +95,7 @@ def distributions(local: LocalModel, hidden: Any) -> Any:
     """Return the log-probabilities of all next tokens that hidden states give, float32, (m, vocabulary)."""
     import torch
 
-    return torch.log_softmax(bare(local.model).get_output_embeddings()(hidden).float(), dim=-1)
+    return torch.log_softmax(logits(local.model, hidden), dim=-1)
 
 
 def own_tokens(batch: Pack) -> Any:
@@ -97,10 +150,9 @@ def _spoken(local: LocalModel, prompts: Sequence[Tokens], count: int) -> list[To
     import torch
 
     cache, mask, at, hidden = _read(local, prompts)
-    head = bare(local.model).get_output_embeddings()
     replies, alone = [], torch.eye(len(prompts), dtype=torch.bool, device=mask.device)
     for step in range(count):
-        replies.append(head(hidden).argmax(-1))
+        replies.append(logits(local.model, hidden).argmax(-1))
         if step + 1 == count:
             break
         mask = torch.cat([mask, alone], dim=1)
@@ -140,17 +192,7 @@ def hidden_states(
     local: LocalModel, inputs: dict[str, Any], positions: Any, mask: Any, cache: Any = None
 ) -> Any:
     """Return the last hidden states of a packed sequence, (n, width)."""
-    model = decoder(local.model)
-    # transformers 5.2x renamed the argument, and warns of the old name.
-    name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
-    output = model(
-        **inputs,
-        position_ids=positions,
-        attention_mask=mask,
-        use_cache=cache is not None,
-        **{name: cache},
-    )
-    return output.last_hidden_state[0]
+    return last_states(local.model, inputs, positions, mask, cache)[0]
 
 
 def _ends(local: LocalModel) -> set[int]:

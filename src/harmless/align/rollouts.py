@@ -9,7 +9,7 @@ from typing import Any
 from harmless.align.lora import speaking
 from harmless.align.network import hidden_states
 from harmless.align.packing import Tokens, Tree, pack
-from harmless.internals.layers import bare
+from harmless.internals.forward import logits
 from harmless.internals.model import LocalModel
 
 #: Tokens that one is drawn from at most: to sort them all takes longer than the model does.
@@ -46,7 +46,6 @@ def sampled(local: LocalModel, prompts: Sequence[Tokens], how: Drawing, seed: in
     from transformers import DynamicCache
 
     generator = torch.Generator().manual_seed(seed)
-    head = bare(local.model).get_output_embeddings()
     with torch.inference_mode(), speaking(local):
         # The one token behind each prompt is not read: its place is where the prompt's own last token speaks.
         batch = pack([Tree(prompt, ((0,),)) for prompt in prompts]).to(local.device)
@@ -56,7 +55,7 @@ def sampled(local: LocalModel, prompts: Sequence[Tokens], how: Drawing, seed: in
         rows = _Rows(torch.arange(len(at)), batch.mask[0, 0][at], batch.positions[0, at], [[] for _ in at])
         hidden = hidden[at]
         for step in range(how.tokens):
-            tokens = _drawn(head(hidden).float(), how, generator)
+            tokens = _drawn(logits(local.model, hidden), how, generator)
             going = _said(rows, tokens, how.ends)
             if not going.any() or step + 1 == how.tokens:
                 break

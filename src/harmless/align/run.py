@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from anyio.to_thread import run_sync
 
-from harmless.align import export, further, lora
+from harmless.align import export, further, lora, network
 from harmless.align.checkpoint import Progress
 from harmless.align.constitutional import Maker
 from harmless.align.encoding import Encoded, encoded
@@ -286,9 +286,16 @@ def opened(spec: str, tuning: Tuning, device: str | None = None) -> LocalModel:
     """Return the model to train; in 4 bits for ``qlora``, and with an adapter that it has already merged in.
 
     Raises:
-        UsageError: ``qlora`` without a GPU or over an adapter, or the target is no model that can be opened.
+        UsageError: ``qlora`` without a GPU or over an adapter, or the target is no model that can be opened, or
+            none that can be trained in packs.
         MissingExtraError: torch, transformers, peft or bitsandbytes is not installed.
     """
+    local = _opened(spec, tuning, device)
+    network.assert_packs(local, tuning.longest)
+    return local
+
+
+def _opened(spec: str, tuning: Tuning, device: str | None) -> LocalModel:
     earlier = places.adapter_of(spec)
     if tuning.weights == "qlora":
         if earlier:

@@ -13,8 +13,9 @@ from harmless.core import Conversation
 from harmless.explain.question import Question
 from harmless.explain.trie import hidden, room, sheaves, sums
 from harmless.internals.chat import encode
+from harmless.internals.forward import logits
 from harmless.internals.hidden import watching
-from harmless.internals.layers import bare, decoder, decoder_layers
+from harmless.internals.layers import decoder, decoder_layers
 from harmless.internals.model import LocalModel
 
 #: Names of the norm that stands before the head in decoder-only models.
@@ -83,8 +84,7 @@ def _lens(local: LocalModel, states: Any, first: list[int]) -> tuple[NDArray[np.
 
     inner = decoder(local.model)
     norm = next((getattr(inner, name) for name in _NORMS if hasattr(inner, name)), lambda state: state)
-    head = bare(local.model).get_output_embeddings()
-    chances = torch.log_softmax(head(norm(states.to(head.weight.dtype))).float(), dim=-1)
+    chances = torch.log_softmax(logits(local.model, norm(states.to(local.model.dtype))), dim=-1)
     held = torch.logsumexp(chances[:, first], dim=-1).clamp(max=-1e-6)
     odds = held - torch.log(-torch.expm1(held))
     return odds.double().cpu().numpy(), chances.argmax(-1).cpu().numpy()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harmless.internals.layers import bare, decoder
+from harmless.internals.forward import last_states, logits
 from harmless.internals.model import LocalModel
 
 Tokens = tuple[int, ...]
@@ -117,10 +117,7 @@ def hidden(local: LocalModel, trie: Trie, tokens: Any = None) -> Any:
     tokens = own if tokens is None else tokens
     positions = torch.tensor([trie.depths], device=local.device).expand(len(tokens), -1)
     mask = trie.mask().to(local.device).expand(len(tokens), -1, -1, -1)
-    output = decoder(local.model)(
-        input_ids=tokens, position_ids=positions, attention_mask=mask, use_cache=False
-    )
-    return output.last_hidden_state
+    return last_states(local.model, {"input_ids": tokens}, positions, mask)
 
 
 def sums(local: LocalModel, sheaf: Sheaf, states: Any) -> Any:
@@ -131,8 +128,8 @@ def sums(local: LocalModel, sheaf: Sheaf, states: Any) -> Any:
     import torch
 
     places, back = torch.unique(torch.tensor(sheaf.rows), return_inverse=True)
-    logits = bare(local.model).get_output_embeddings()(states[:, places.to(states.device)]).float()
-    values = torch.log_softmax(logits, dim=-1)[:, back.to(states.device), sheaf.targets]
+    given = logits(local.model, states[:, places.to(states.device)])
+    values = torch.log_softmax(given, dim=-1)[:, back.to(states.device), sheaf.targets]
     found = values.new_zeros(len(states), len(sheaf.members) * sheaf.endings)
     found = found.index_add(1, torch.tensor(sheaf.cells, device=states.device), values)
     return found.view(len(states), len(sheaf.members), sheaf.endings)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -26,9 +28,11 @@ def test_bins_keep_the_order_and_their_room() -> None:
 torch = pytest.importorskip("torch", reason="needs torch (extra hf)")
 pytest.importorskip("transformers", reason="needs transformers (extra hf)")
 
-from harmless.align.network import greedy, log_probabilities, summed  # noqa: E402
+from harmless.align.network import assert_packs, greedy, log_probabilities, summed  # noqa: E402
 from harmless.align.packing import pack  # noqa: E402
 from harmless.align.upper import Upper, reference  # noqa: E402
+from harmless.errors import UsageError  # noqa: E402
+from harmless.explain import trie  # noqa: E402
 from harmless.internals.model import LocalModel, load  # noqa: E402
 from tests.tiny import saved  # noqa: E402
 
@@ -39,9 +43,26 @@ TREES = [
 ]
 
 
-@pytest.fixture(scope="module", params=["llama", "mistral"])
+FAMILIES = {
+    "llama": {},
+    "mistral": {},
+    "gemma2": {},
+    "granite": {"logits_scaling": 8.0},
+    "cohere": {},
+}
+"""With a cap on logits and eager attention; with logits divided; with logits multiplied."""
+
+
+def tiny(folder: Path, kind: str, **settings: object) -> LocalModel:
+    """Return a tiny model of a family with settings of its own."""
+    path = saved(folder, kind=kind) / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    return load(str(folder), "cpu")
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
 def local(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
-    return load(str(saved(tmp_path_factory.mktemp("tiny"), kind=request.param)), "cpu")
+    return tiny(tmp_path_factory.mktemp("tiny"), request.param, **FAMILIES[request.param])
 
 
 def alone(local: LocalModel, prompt: tuple[int, ...], reply: tuple[int, ...]) -> list[float]:
@@ -58,6 +79,26 @@ def test_a_pack_gives_each_reply_what_it_gets_alone(local: LocalModel) -> None:
     expected = [value for tree in TREES for reply in tree.replies for value in alone(local, tree.prompt, reply)]
     assert found == pytest.approx(expected, abs=1e-4)
     assert batch.tokens.shape[1] < sum(tree.size for tree in TREES)
+
+
+def test_explanations_get_them_too(local: LocalModel) -> None:
+    replies = ((5, 6), (7, 8, 9))
+    found = trie.log_probabilities(local, [tree.prompt for tree in TREES], replies)
+    for tree, row in zip(TREES, found, strict=True):
+        expected = [sum(alone(local, tree.prompt, reply)) for reply in replies]
+        assert row.tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_model_that_packs_is_let_pass(local: LocalModel) -> None:
+    assert_packs(local, 512)
+
+
+@pytest.mark.parametrize(("kind", "settings"), [("mpt", {}), ("bloom", {}), ("gpt_oss", {"sliding_window": 8})])
+def test_a_model_that_a_pack_changes_is_not_trained(
+    kind: str, settings: dict[str, object], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=f"A {kind} model cannot be trained"):
+        assert_packs(tiny(tmp_path, kind, **settings), 60)
 
 
 def test_the_reference_sums_over_a_reply_or_over_the_tokens_that_decide(local: LocalModel) -> None:
