@@ -39,13 +39,19 @@ def simpo(good: Any, bad: Any, beta: float, gamma: float) -> Any:
     return -logsigmoid(beta * (good - bad) - gamma)
 
 
-def orpo(good: Any, bad: Any, weight: float) -> Any:
-    """Return the ORPO loss (Hong et al. 2024) of mean log-probabilities: NLL plus the weighted odds ratio."""
+def orpo(likely: Any, good: Any, bad: Any, weight: float) -> Any:
+    """Return the ORPO loss (Hong et al. 2024) of mean log-probabilities: NLL plus the weighted odds ratio.
+
+    Args:
+        likely: of the good reply, as far as it is imitated.
+        good: of the good reply, as far as the two are compared, and ``bad`` of the bad one.
+        weight: of the odds ratio.
+    """
     from torch import log1p
     from torch.nn.functional import logsigmoid
 
     odds = (good - bad) - (log1p(-good.clamp(max=-1e-6).exp()) - log1p(-bad.clamp(max=-1e-6).exp()))
-    return -good - weight * logsigmoid(odds)
+    return -likely - weight * logsigmoid(odds)
 
 
 def kto(ratio: Any, desirable: Any, drift: Any, beta: float) -> Any:

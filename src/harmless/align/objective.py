@@ -49,7 +49,7 @@ def objective(
 def _without_reference(short: Any, likely: Any, moved: Any, tuning: Tuning) -> tuple[Any, dict[str, float]]:
     good, bad = short[:, GOOD], short[:, BAD]
     if tuning.loss == "orpo":
-        loss = losses.orpo(good, bad, tuning.beta)
+        loss = losses.orpo(likely, good, bad, tuning.beta)
     else:
         loss = losses.simpo(good + moved, bad, tuning.beta, tuning.gamma)
         loss = loss - tuning.nll * likely

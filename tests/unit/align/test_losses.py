@@ -11,6 +11,9 @@ pytestmark = pytest.mark.hf
 torch = pytest.importorskip("torch", reason="needs torch (extra hf)")
 
 from harmless.align.losses import Pairs, dpo, kto, orpo, simpo  # noqa: E402
+from harmless.align.methods import method  # noqa: E402
+from harmless.align.objective import objective  # noqa: E402
+from harmless.align.packing import Tree, pack  # noqa: E402
 
 
 def of(*values: float) -> torch.Tensor:
@@ -38,12 +41,33 @@ def test_simpo_has_the_value_of_its_formula() -> None:
 def test_orpo_has_the_value_of_its_formula() -> None:
     good, bad = -0.5, -1.0
     odds = math.log(math.exp(good) / (1 - math.exp(good))) - math.log(math.exp(bad) / (1 - math.exp(bad)))
-    expected = -good + 0.1 * math.log1p(math.exp(-odds))
-    assert orpo(of(good), of(bad), weight=0.1).item() == pytest.approx(expected, abs=1e-9)
+    expected = 2.0 + 0.1 * math.log1p(math.exp(-odds))
+    assert orpo(of(-2.0), of(good), of(bad), weight=0.1).item() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["dpo", "orpo", "simpo"])
+def test_what_is_imitated_is_the_whole_good_reply_unless_it_is_the_models_own(name: str) -> None:
+    tuning = method(name).tuning()
+    good, bad = tuple(range(10, 22)), (50, 51, 52)[: tuning.decision]
+
+    def gradient(*, own: bool) -> list[float]:
+        batch = pack([Tree((1, 2), (good, bad), tuning.decision, -1, own)])
+        values = torch.full((len(batch.targets),), -1.0, requires_grad=True)
+        objective(values, batch, torch.zeros(1, 2), tuning)[0].backward()
+        found: list[float] = values.grad.tolist()
+        return found
+
+    decided = tuning.decision
+    assert all(each < 0 for each in gradient(own=False)[: len(good)])
+    assert gradient(own=True)[decided : len(good)] == [0.0] * (len(good) - decided)
+    # What is compared is looked at in either case, and nothing else of what is held.
+    compared = [a - b for a, b in zip(gradient(own=False), gradient(own=True), strict=True)]
+    imitated = compared[: len(good)]
+    assert imitated == pytest.approx([imitated[-1]] * len(good), abs=1e-6)
 
 
 def test_orpo_of_a_certain_reply_is_finite() -> None:
-    assert torch.isfinite(orpo(of(0.0), of(-1.0), weight=0.1)).all()
+    assert torch.isfinite(orpo(of(0.0), of(0.0), of(-1.0), weight=0.1)).all()
 
 
 def test_kto_of_no_change_is_one_half_for_both_kinds() -> None:
@@ -68,7 +92,7 @@ def test_orpo_and_simpo_are_those_of_trl() -> None:
     good, bad = of(-0.3, -1.2, -2.0), of(-0.9, -0.8, -2.1)
     ours = SimpleNamespace(beta=0.25, accelerator=SimpleNamespace(device="cpu"))
     theirs = -good - ORPOTrainer.odds_ratio_loss(ours, good, bad)[0]
-    assert orpo(good, bad, weight=0.25).tolist() == pytest.approx(theirs.tolist(), abs=1e-5)
+    assert orpo(good, good, bad, weight=0.25).tolist() == pytest.approx(theirs.tolist(), abs=1e-5)
     ours = SimpleNamespace(
         beta=2.0,
         alpha=0.0,
