@@ -28,7 +28,8 @@ from harmless.screen import screen
 
 TRAIN, DEVELOPMENT = "train.jsonl", "development.jsonl"
 
-_KEPT = "replies.jsonl"
+#: Replies that were asked already.
+KEPT = "replies.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ async def gather(
     drafts, left_out = collected(what, store)
     wanted = told = await _told(drafts, left_out)
     if maker is not None:
-        told = await _made(told, maker, target, folder / _KEPT, left_out)
+        told = await _made(told, maker, target, folder / KEPT, left_out)
     replies = await _asked(target, told, what, folder, observe)
     examples = await _screened(await _filled(told, replies, what, left_out), what, left_out)
     if not examples:
@@ -227,7 +228,7 @@ async def _asked(
     places = [i for i, draft in enumerate(drafts) if _needs_reply(draft, bad=what.bad)]
     sampling = Sampling(max_tokens=what.reply_tokens)
     conversations = [drafts[i].conversation for i in places]
-    replies = await own_replies(target, conversations, sampling, folder / _KEPT, observe)
+    replies = await own_replies(target, conversations, sampling, folder / KEPT, observe)
     return dict(zip(places, replies, strict=True))
 
 

@@ -14,6 +14,7 @@ from anyio.to_thread import run_sync
 from harmless.align import checkpoint, lora
 from harmless.align.encoding import encoded
 from harmless.align.examples import data_hash
+from harmless.align.folders import assert_free
 from harmless.align.red_lm import Asked, Questioning, imitated
 from harmless.align.reinforce import Reinforcement
 from harmless.align.rollouts import Drawing
@@ -99,7 +100,7 @@ async def train(what: RedTraining, local: LocalModel, tell: Told = lambda step, 
     """Train a red LM and return its manifest; ``local`` is the model that ``what.spec`` names.
 
     Raises:
-        UsageError: there is neither a success nor a target.
+        UsageError: there is neither a success nor a target, or the folder to write holds something else.
         TrainingFailedError: the loss is not a number, or the memory is too small.
         UnreachableError: the target only fails; the same call goes on later.
     """
@@ -108,6 +109,7 @@ async def train(what: RedTraining, local: LocalModel, tell: Told = lambda step, 
             "There is nothing to learn from.",
             "Name runs in which single questions succeeded (--run), or a target to be rewarded against.",
         )
+    assert_free(what.out, (MANIFEST, _WORK, QUESTIONS), what.spec)
     base, trained = local.revision, await run_sync(lora.trainable, local, what.tuning)
     if what.begun:
         base = digest(base, await run_sync(_take, what.begun, trained))

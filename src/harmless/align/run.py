@@ -17,8 +17,9 @@ from harmless.align.checkpoint import Progress
 from harmless.align.constitutional import Maker
 from harmless.align.encoding import Encoded, encoded
 from harmless.align.examples import Example, data_hash
+from harmless.align.folders import assert_free
 from harmless.align.frontier import Frontier, Leaning, few, held_back, measure
-from harmless.align.gather import Gathered, Gathering, assert_both_kinds, gather
+from harmless.align.gather import KEPT, TRAIN, Gathered, Gathering, assert_both_kinds, gather
 from harmless.align.settings import Tuning
 from harmless.align.speaker import Speaker
 from harmless.align.trainer import Observer, Report, Training, enough_memory
@@ -37,6 +38,11 @@ Told: TypeAlias = Callable[[str, Report | Frontier | Leaning | None], None]
 """Gets the name of what is done now, and what is known of it."""
 
 DATA, _WORK = "data", "training"
+
+#: What is in a folder that an alignment began.
+BEGUN = (MANIFEST, _WORK, f"{DATA}/{KEPT}", f"{DATA}/{TRAIN}")
+
+_README = "README.md"
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,10 @@ async def align(
     Raises:
         TrainingFailedError: the loss or a gradient is not a number, or the memory is too small.
         GateFailedError: a prompt to train on is one of an evaluation suite.
+        UsageError: the folder to write holds something else.
         HarmlessError: see :func:`harmless.align.gather.gather` and :class:`harmless.align.trainer.Training`.
     """
+    assert_free(what.out, BEGUN, what.spec)
     tell("gather examples, and the model's own replies", None)
     gathered = await gather(
         what.target or Speaker(local), what.gathering, what.out / DATA, store=store, maker=what.maker
@@ -208,6 +216,8 @@ def _manifest(
 def write_model(spec: str, tuning: Tuning, folder: Path, local: LocalModel) -> list[str]:
     """Write the trained weights and the tokenizer, and return the names of the files in the folder."""
     name, earlier = base_name(spec), places.adapter_of(spec)
+    readme = folder / _README
+    own = readme.read_bytes() if readme.is_file() else None
     if tuning.weights == "full":
         local.model.save_pretrained(folder)
     else:
@@ -217,7 +227,10 @@ def write_model(spec: str, tuning: Tuning, folder: Path, local: LocalModel) -> l
         if earlier:
             further.combine(folder, earlier)
     local.tokenizer.save_pretrained(folder)
-    (folder / "README.md").unlink(missing_ok=True)  # peft's, which has nothing to say
+    if own is None:
+        readme.unlink(missing_ok=True)  # peft's, which has nothing to say
+    else:
+        readme.write_bytes(own)
     if tuning.weights != "full" and local.model.config.model_type in export.KINDS:
         export.write_adapter(folder, local.model.config)
     return sorted(each.name for each in folder.iterdir() if each.is_file())

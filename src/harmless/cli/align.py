@@ -64,8 +64,9 @@ def run(
         device: cpu, gpu or a device of torch; default: a GPU if there is one.
         json: print one JSON document.
     """
+    from harmless.align.folders import assert_free
     from harmless.align.methods import method as known
-    from harmless.align.run import Alignment, finished
+    from harmless.align.run import BEGUN, Alignment, finished
     from harmless.align.steer import STEER
     from harmless.cli.align_critics import check_options
 
@@ -82,6 +83,7 @@ def run(
     asked = asked_for(target, method, data, training)
     manifest = finished(out_, asked)
     if manifest is None:
+        assert_free(out_, BEGUN, target)
         gathering = _gathering(method, training, data)
         what = Alignment(target, method, gathering, tuning, out_, device=device, asked=asked)
         with open_store(workspace) as store, progress(json) as tell:
@@ -115,14 +117,15 @@ def export(folder: Path, /, *, merged: Literal["f16", "q8_0"] | None = None, jso
         merged: write the base with the adapter merged in, with 16 or 8 bits a weight; its base has to be GGUF.
         json: print one JSON document.
     """
-    from harmless.align.run import exported
+    from harmless.align.run import exported, read_manifest, served
 
     path = exported(folder, merged)
+    spec = f"embedded:{path}" if merged else served(folder, read_manifest(folder))
     if json:
         print_json({"file": str(path), "bytes": path.stat().st_size})
     else:
         out.print(
-            f"{path} ({path.stat().st_size / 1e6:.0f} MB). Ask it: harmless check embedded:{path}",
+            f"{path} ({path.stat().st_size / 1e6:.0f} MB). Ask it: harmless check {spec}",
             soft_wrap=True,
         )
 

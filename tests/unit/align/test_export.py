@@ -146,6 +146,11 @@ def test_a_gguf_model_is_aligned_exported_and_served(
         with pytest.raises(SystemExit) as exit_:
             main(arguments)
         assert not exit_.value.code, capsys.readouterr().err
+        printed = capsys.readouterr().out
+    assert "harmless check embedded:aligned/merged-f16.gguf" in printed
+    with pytest.raises(SystemExit):
+        main(["align", "export", "aligned"])
+    assert capsys.readouterr().out.rstrip().endswith("harmless check embedded:aligned")
     served, merged = by_llama("embedded:aligned"), by_llama("embedded:aligned/merged-f16.gguf")
     np.testing.assert_allclose(served[0], merged[0], atol=0.05)
     np.testing.assert_allclose(served[0], by_torch(open_model("embedded:aligned"), CONTINUATIONS[0]), atol=0.05)
