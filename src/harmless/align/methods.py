@@ -8,10 +8,11 @@ from importlib import resources
 from typing import Any, Literal
 
 import yaml
+from pydantic import ValidationError
 
 from harmless.align.settings import Tuning
 from harmless.core.model import Model
-from harmless.errors import UnknownNameError
+from harmless.errors import UsageError
 
 
 class Method(Model):
@@ -23,8 +24,19 @@ class Method(Model):
     replies: Literal["templates", "revision", "feedback"] = "templates"
 
     def tuning(self, **changes: Any) -> Tuning:
-        """Return the method's settings with changes; what is None stays as the method has it."""
-        return Tuning(**{**self.settings, **{k: v for k, v in changes.items() if v is not None}})
+        """Return the method's settings with changes; what is None stays as the method has it.
+
+        Raises:
+            UsageError: a setting is out of range.
+        """
+        try:
+            return Tuning(**{**self.settings, **{k: v for k, v in changes.items() if v is not None}})
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            name = str(wrong["loc"][0])
+            raise UsageError(
+                f"--{name} {wrong['input']} is out of range: {wrong['msg'].lower()}.", f"Give another --{name}."
+            ) from None
 
 
 @cache
@@ -35,7 +47,7 @@ def methods() -> Mapping[str, Method]:
 
 
 def method(name: str) -> Method:
-    """Return a method; UnknownNameError with the nearest names if there is none."""
+    """Return a method; UsageError that lists all of them if there is none of this name."""
     if name not in methods():
-        raise UnknownNameError("method", name, methods())
+        raise UsageError(f"Unknown method '{name}'.", f"Known: {', '.join(methods())}.")
     return methods()[name]

@@ -8,7 +8,7 @@ from typing import Any
 
 from harmless.core import digest
 from harmless.errors import MissingExtraError, UsageError
-from harmless.internals.model import LocalModel, digest_of
+from harmless.internals.model import LocalModel, digest_of, usable
 
 
 def settings() -> dict[str, Any]:
@@ -35,8 +35,8 @@ def open_quantised(spec: str, device: str | None = None) -> LocalModel:
             the weights first, so that it is only good to try a configuration.
 
     Raises:
-        UsageError: there is no GPU and no other device is named, or the target is not a folder or hub id of
-            transformers.
+        UsageError: there is no GPU and no other device is named, that is not there, or the target is not a
+            folder or hub id of transformers.
         MissingExtraError: bitsandbytes is not installed.
     """
     kind, _, rest = spec.partition(":")
@@ -52,7 +52,7 @@ def open_quantised(spec: str, device: str | None = None) -> LocalModel:
     where = "cuda" if device in (None, "gpu") else str(device)
     if where.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError("Training over 4 bits needs a GPU.", "Take --weights lora on this machine.")
-    return _opened(rest, where)
+    return _opened(rest, usable(where))
 
 
 def _opened(argument: str, device: str) -> LocalModel:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from harmless.core import digest
 from harmless.core.model import Model
@@ -12,6 +13,15 @@ from harmless.core.model import Model
 Loss: TypeAlias = Literal["sft", "dpo", "orpo", "simpo", "kto"]
 Weights: TypeAlias = Literal["lora", "qlora", "full"]
 
+
+#: Settings that a loss does not look at.
+IDLE: Mapping[Loss, frozenset[str]] = {
+    "sft": frozenset({"beta", "gamma", "smoothing", "nll", "decision"}),
+    "dpo": frozenset({"gamma"}),
+    "orpo": frozenset({"gamma", "smoothing", "nll"}),
+    "simpo": frozenset({"smoothing"}),
+    "kto": frozenset({"gamma", "smoothing"}),
+}
 
 #: Hidden states of a small model are narrower.
 SMALL = 1024
@@ -41,13 +51,15 @@ class Tuning(Model):
             imitated.
         decision: preferences look at so many tokens of both replies, counted from where they part, because
             what comes after follows from these; None looks at whole replies.
-        opening: every other good reply is learned up to so many tokens only, since what comes after needs
-            fewer examples than the decision does; None learns all of them whole.
+        opening: three in four good replies are learned up to so many tokens only, since what comes after
+            needs fewer examples than the decision does; None learns all of them whole.
         tolerated: share of benign prompts held back that may be refused; DPO and SimPO are trained to a line
             that is moved accordingly. They are twins of harmful prompts, and harder than what users ask.
         longest: prompts of more tokens are left out.
         seed: of the order, and of the adapters' first values.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     loss: Loss = "sft"
     weights: Weights = "lora"
@@ -68,7 +80,7 @@ class Tuning(Model):
     opening: int | None = Field(None, ge=1)
     tolerated: float = Field(0.15, ge=0, le=1)
     longest: int = Field(512, ge=1)
-    seed: int = 0
+    seed: int = Field(0, ge=0)
 
     def peak(self, width: int) -> float:
         """Return the learning rate for a model whose hidden states are so wide.
@@ -92,6 +104,12 @@ class Tuning(Model):
     def holds(self) -> bool:
         """Whether what the model says already is held by its divergence."""
         return self.hold > 0 and self.weights != "full"
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """Which settings have no effect beside the others."""
+        adapters = frozenset({"rank", "frozen", "hold"}) if self.weights == "full" else frozenset()
+        return IDLE[self.loss] | adapters
 
     def key(self, data: str, base: str) -> str:
         """Return the digest of a training: these settings, the data and the base; resuming needs the same."""

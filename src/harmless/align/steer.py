@@ -7,6 +7,7 @@ the place where the reply begins (Turner et al. 2023; Arditi et al. 2024).
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,12 @@ def direction(local: LocalModel, drafts: Sequence[Draft], layer: int | None, str
         strength: how many times the difference of the means is added.
 
     Raises:
-        UsageError: there are no prompts of one kind, or the model has no such layer.
+        UsageError: there are no prompts of one kind, the model has no such layer, or the strength is no number.
     """
+    if not math.isfinite(strength):
+        raise UsageError(f"A direction cannot be added {strength} times.", "Give --strength a number.")
     depth = len(decoder_layers(local.model))
-    at = layer or max(1, round(DEPTH * depth))
+    at = max(1, round(DEPTH * depth)) if layer is None else layer
     if not 1 <= at <= depth:
         raise UsageError(f"The model has no layer {at}.", f"Its layers are 1 to {depth}.")
     means = []

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from harmless.align.proof import Proof, Standing
 from harmless.check import Change, Measure, Rate
+from harmless.cli.align_options import Count
 from harmless.cli.console import err, out, percent, print_json
 from harmless.cli.options import Workspace, open_store
 
@@ -20,7 +21,7 @@ def compare(
     *runs: str,
     judge: str | None = None,
     rubric: str = "helpfulness",
-    limit: int | None = None,
+    limit: Count | None = None,
     out_: Annotated[Path | None, Parameter(name="--out")] = None,
     json: bool = False,
     workspace: Workspace = None,

@@ -70,8 +70,6 @@ def check_options(method: Method, data: Data) -> None:
             f"{', '.join(idle)} would have no effect on {method.name}.",
             "Leave it out, or take --method cai, or rlaif for --critic and --constitution.",
         )
-    if data.rounds < 1:
-        raise UsageError(f"{data.rounds} rounds revise nothing.", "Give --rounds 1 or more.")
 
 
 def maker_of(method: Method, tuning: Tuning, data: Data, speakers: Speakers) -> Maker | None:

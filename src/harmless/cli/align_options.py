@@ -6,12 +6,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
+
+from harmless.errors import UsageError
 
 if TYPE_CHECKING:
     from harmless.align.settings import Tuning
 
 Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
+
+Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 
 
 @Parameter(name="*")
@@ -46,7 +50,7 @@ class Training:
     smoothing: float | None = None
     """Share of preferences that may be the wrong way round (dpo)."""
     opening: int | None = None
-    """Learn every other good reply up to so many tokens only: faster, and the decision falls there."""
+    """Learn three in four good replies up to so many tokens only: faster, and the decision falls there."""
     decision: int | None = None
     """Look at so many tokens of both replies of a preference, from where they part."""
     tolerated: float | None = None
@@ -63,10 +67,21 @@ class Training:
         return self.minutes is None and self.epochs is None
 
     def tuning(self, method: str) -> Tuning:
-        """Return the settings of a method with what the user says."""
+        """Return the settings of a method with what the user says.
+
+        Raises:
+            UsageError: an option is out of range, or would have no effect.
+        """
         from harmless.align.methods import method as known
 
-        return known(method).tuning(**asdict(self))
+        tuning = known(method).tuning(**asdict(self))
+        idle = [
+            f"--{name}" for name, value in asdict(self).items() if value is not None and name in tuning.idle
+        ]
+        if idle:
+            beside = " with --weights full" if self.weights == "full" else ""
+            raise UsageError(f"{', '.join(idle)} would have no effect on {method}{beside}.", "Leave it out.")
+        return tuning
 
 
 @Parameter(name="*")
@@ -77,7 +92,7 @@ class Sources:
     data: Several = ()
     """Files of examples or prompts, runs of check or attack (their failures), sets of the catalog, `pairs` and
     `ordinary`; default: our own contrast pairs and everyday prompts."""
-    limit: int | None = None
+    limit: Count | None = None
     """At most so many examples of each source."""
     evaluation: Annotated[
         tuple[Path, ...], Parameter(consume_multiple=True, negative="", show_default=False)
@@ -92,15 +107,15 @@ class Sources:
 class Data(Sources):
     """What is learned from."""
 
-    reply_tokens: int = 12
+    reply_tokens: Count = 12
     """How much of the model's own replies to benign prompts it is held to, in tokens."""
-    openings: int = 1
+    openings: Count = 1
     """In how many ways refusals may begin; a small model learns few ways sooner."""
     critic: str | None = None
     """Target that criticises and revises (cai) or judges (rlaif); default: the model itself."""
     reviser: str | None = None
     """Target that revises instead of the critic (cai)."""
-    rounds: int = 1
+    rounds: Count = 1
     """Critiques and revisions of each reply (cai)."""
     constitution: Path | None = None
     """YAML file of principles; default: ours."""

@@ -39,17 +39,19 @@ def steer(
         json: print one JSON document.
     """
     from harmless.align.drafts import OWN
+    from harmless.align.folders import assert_free
     from harmless.align.gather import Gathering, collected
-    from harmless.align.run import finished
+    from harmless.align.run import MANIFEST, finished
     from harmless.align.steer import STEER, direction, write
     from harmless.targets.local import open_model
 
     asked = asked_for(target, STEER, sources) | {"layer": layer, "strength": strength}
     manifest = finished(out_, asked)
     if manifest is None:
+        assert_free(out_, [MANIFEST], target)
         what = Gathering(
             sources=sources.data or OWN,
-            limit=sources.limit or 200,
+            limit=200 if sources.limit is None else sources.limit,
             evaluations=sources.evaluation,
             allow_non_commercial=sources.allow_non_commercial,
         )

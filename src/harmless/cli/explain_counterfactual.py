@@ -13,6 +13,7 @@ from rich.text import Text
 
 from harmless import guards
 from harmless.check import load_policy
+from harmless.cli.align_options import Count
 from harmless.cli.console import err, out, print_json
 from harmless.cli.options import Asking
 from harmless.explain.counterfactual import CALLS, Counterfactual
@@ -30,7 +31,7 @@ def counterfactual(
     prompt: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
-    calls: int = CALLS,
+    calls: Count = CALLS,
     gate: bool = False,
     out_: Annotated[Path | None, Parameter(name="--out")] = None,
     json: bool = False,

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harmless.check import load_policy
+from harmless.cli.align_options import Count
 from harmless.cli.console import err, out, print_json
 from harmless.cli.options import Asking
 from harmless.explain.claims import SAMPLES, Claims, claims, with_tokens
@@ -27,7 +28,7 @@ def hallucination(
     /,
     *,
     reply: str | None = None,
-    samples: int = SAMPLES,
+    samples: Count = SAMPLES,
     nli: str | None = None,
     inside: bool = False,
     out_: Annotated[Path | None, Parameter(name="--out")] = None,

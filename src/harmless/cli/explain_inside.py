@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 from rich.markup import escape
 from rich.table import Table
 
+from harmless.cli.align_options import Count
 from harmless.cli.console import err, out, print_json
 from harmless.data.suites import load_suite
 from harmless.explain.inside import Inside, look_inside
@@ -24,9 +25,9 @@ def inside(
     /,
     *,
     data: str = "standard",
-    limit: int | None = None,
+    limit: Count | None = None,
     against: str | None = None,
-    steer: int = 16,
+    steer: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 16,
     out_: Annotated[Path | None, Parameter(name="--out")] = None,
     json: bool = False,
 ) -> None:
@@ -47,7 +48,7 @@ def inside(
     from harmless.targets.local import open_model
 
     suite = load_suite(data)
-    suite = suite.limited(limit) if limit else suite
+    suite = suite if limit is None else suite.limited(limit)
     local = open_model(target)
     total = len(suite.prompts)
     with err.status("Reading states ...") as status:

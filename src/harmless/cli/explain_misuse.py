@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from harmless.cli.align_options import Count
 from harmless.cli.console import err, out, print_json
 from harmless.core import Expect
 from harmless.data.suites import load_suite
@@ -25,7 +26,7 @@ def misuse(
     /,
     *,
     data: str = "quick",
-    limit: int = 20,
+    limit: Count = 20,
     out_: Annotated[Path | None, Parameter(name="--out")] = None,
     json: bool = False,
 ) -> None:

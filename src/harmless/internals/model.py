@@ -53,7 +53,7 @@ def load(argument: str, device: str | None = None, *, base: str | None = None) -
         MissingExtraError: torch, transformers or, for an adapter, peft is not installed.
         BadFileError: the folder or file is not a model.
         UnreachableError: the hub could not be reached and the model is not in its cache.
-        UsageError: the model has no chat template.
+        UsageError: the model has no chat template, or the device is not there.
     """
     try:
         import torch
@@ -62,7 +62,7 @@ def load(argument: str, device: str | None = None, *, base: str | None = None) -
         raise MissingExtraError("A model in torch", "hf") from error
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    where = _device(device, torch.cuda.is_available())
+    where = usable(device)
     path = Path(argument)
     dtype = torch.float32 if where == "cpu" else "auto"
     adapter = (path / ADAPTER).is_file()
@@ -88,10 +88,21 @@ def digest_of(path: Path) -> str:
     return total.hexdigest()
 
 
-def _device(wanted: str | None, cuda: bool) -> str:
-    if wanted in (None, "gpu"):
-        return "cuda" if cuda else "cpu"
-    return str(wanted)
+def usable(wanted: str | None) -> str:
+    """Return the device of torch that is meant, see :func:`load`; UsageError if it is not there."""
+    import torch
+
+    if wanted is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    where = "cuda" if wanted == "gpu" else wanted
+    try:
+        torch.empty(0, device=where)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(
+            f"torch cannot use the device '{wanted}': {first_line(error)}",
+            "Give --device cpu, or leave it out.",
+        ) from None
+    return where
 
 
 def _open(argument: str, transformers: Any, dtype: Any) -> tuple[Any, Any]:

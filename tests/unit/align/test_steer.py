@@ -49,6 +49,10 @@ def test_the_layer_in_the_middle_is_steered_by_default(local: LocalModel) -> Non
 def test_what_cannot_be_steered_is_said(local: LocalModel) -> None:
     with pytest.raises(UsageError, match="no layer 3"):
         direction(local, drafts(Expect.REFUSE, Expect.ANSWER), 3, 1.0)
+    with pytest.raises(UsageError, match="no layer 0"):
+        direction(local, drafts(Expect.REFUSE, Expect.ANSWER), 0, 1.0)
+    with pytest.raises(UsageError, match="nan times"):
+        direction(local, drafts(Expect.REFUSE, Expect.ANSWER), 1, float("nan"))
     with pytest.raises(UsageError, match="harmful and benign"):
         direction(local, drafts(Expect.REFUSE), 1, 1.0)
 

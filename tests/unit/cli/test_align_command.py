@@ -117,6 +117,70 @@ def test_what_is_missing_or_wrong_is_said(capsys: pytest.CaptureFixture[str]) ->
     assert "no finished alignment" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--beta", "-1"], "--beta -1.0 is out of range"),
+        (["--tolerated", "2"], "--tolerated 2.0"),
+        (["--minutes", "0"], "--minutes 0.0"),
+        (["--batch", "0"], "--batch 0"),
+        (["--rank", "0"], "--rank 0"),
+        (["--rate", "inf"], "finite"),
+        (["--gamma", "nan"], "finite"),
+        (["--seed", "-1"], "--seed -1"),
+        (["--limit", "0"], "--limit"),
+        (["--reply-tokens", "0"], "--reply-tokens"),
+        (["--openings", "0"], "--openings"),
+        (["--device", "foo"], "device 'foo'"),
+        (["--device", "cuda:99"], "device 'cuda:99'"),
+        (["--method", "foo"], "sft, dpo, orpo, simpo, kto, cai, rlaif"),
+    ],
+)
+def test_what_is_out_of_range_is_wrong_use(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert harmless("align", "hf:base", "--data", "mine.jsonl", "--out", "x", *options) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not Path("x").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_not_replaced_by_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless(*command("x"), "--device", "gpu") == 2
+    assert "device 'gpu'" in capsys.readouterr().err
+
+
+def test_files_of_the_users_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.read_bytes() for path in Path("base").iterdir()}
+    for target in ("hf:base", "base"):
+        assert harmless("align", target, "--data", "mine.jsonl", "--out", "./base", "--epochs", "1") == 2
+        assert "folder of the model itself" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path("base").iterdir()} == before
+    Path("mine").mkdir()
+    Path("mine/README.md").write_text("mine")
+    assert harmless(*command("mine")) == 2
+    assert harmless("align", "steer", "hf:base", "--data", "mine.jsonl", "--out", "mine") == 2
+    assert capsys.readouterr().err.count("no training wrote") == 2
+    assert harmless(*command("mine.jsonl")) == 2
+    assert harmless(*command("mine.jsonl/x")) == 2
+    assert capsys.readouterr().err.count("mine.jsonl is a file") == 2
+    # In a folder that a training began there may be notes of the user's.
+    Path("mine/training").mkdir()
+    assert harmless(*command("mine")) == 0
+    assert Path("mine/README.md").read_text() == "mine"
+    assert harmless(*command("fresh")) == 0
+    assert not Path("fresh/README.md").exists()
+
+
+def test_the_command_that_export_prints_works(capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless(*command("aligned")) == 0
+    capsys.readouterr()
+    assert harmless("align", "export", "aligned") == 0
+    spec = capsys.readouterr().out.split("harmless check ")[1].strip()
+    Path("asked.jsonl").write_text('{"prompt": "ab"}\n')
+    assert harmless("generate", spec, "--in", "asked.jsonl", "--out", "said.jsonl", "--max-tokens", "4") == 0
+
+
 def by_constitution(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave prompts alone in the file, and let a word decide what is harmful, as random weights say nothing."""
     rows = [json.loads(line) for line in Path("mine.jsonl").read_text().splitlines()]
@@ -209,7 +273,11 @@ def test_options_without_effect_are_said(capsys: pytest.CaptureFixture[str]) -> 
     assert harmless(*command("x", method="rlaif"), "--reviser", "embedded") == 2
     assert "--reviser would have no effect on rlaif" in capsys.readouterr().err
     assert harmless(*command("x", method="cai"), "--rounds", "0") == 2
-    assert "0 rounds" in capsys.readouterr().err
+    assert "--rounds" in capsys.readouterr().err
+    assert harmless(*command("x", method="sft"), "--beta", "3", "--gamma", "5") == 2
+    assert "--beta, --gamma would have no effect on sft" in capsys.readouterr().err
+    assert harmless(*command("x"), "--weights", "full") == 2
+    assert "--rank would have no effect on dpo with --weights full" in capsys.readouterr().err
 
 
 def test_a_plan_tells_memory_and_time_without_training(capsys: pytest.CaptureFixture[str]) -> None:
