@@ -64,6 +64,12 @@ def test_it_shows_writes_and_prints_one_document(
     jsonschema.Draft202012Validator(schema(f"explain_{command}")).validate(document)
 
 
+@pytest.mark.parametrize("command", ["inside", "misuse"])
+def test_nothing_to_look_at_is_wrong_use(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert harmless("explain", command, "hf:x", "--limit", "0") == 2
+    assert "--limit" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["counterfactual", "hallucination"])
 def test_documents_about_any_target_fit_their_schema(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("target.yaml").write_text(
