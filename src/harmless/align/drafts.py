@@ -20,7 +20,7 @@ from harmless.core import Conversation, Expect, Prompt, ReplyStatus, user
 from harmless.data.catalog import catalog
 from harmless.data.files import is_data_file, read_rows
 from harmless.data.rows import Item, Preference
-from harmless.errors import UnknownNameError, UsageError
+from harmless.errors import HarmlessError, UnknownNameError, UsageError
 from harmless.evidence import Store
 from harmless.guards.train import own
 
@@ -128,9 +128,13 @@ _OWN: Mapping[str, Callable[[], Drafts]] = {PAIRS: _of_pairs, ORDINARY: _of_ordi
 
 
 def _of_set(name: str, path: str | None) -> Drafts:
-    found = data.load(name, path=path)
-    if found.entry.protects():
+    if catalog()[name].protects():
         raise UsageError(f"'{name}' is for evaluation only.", "Align on another set of `harmless data list`.")
+    try:
+        found = data.load(name, path=path)
+    except HarmlessError as error:
+        error.next_step = error.next_step.replace("--path FILE", f"--data {name}=FILE")
+        raise
     return chain.from_iterable(_of_item(item, name) for item in found.items)
 
 

@@ -11,7 +11,7 @@ from harmless import guards
 from harmless.align import templates
 from harmless.align.card import Card, card_of, write_card
 from harmless.align.constitutional import SILENT, UNJUDGED, Maker
-from harmless.align.drafts import OWN, Draft, drafts_of, is_collection
+from harmless.align.drafts import ORDINARY, OWN, PAIRS, Draft, drafts_of, is_collection
 from harmless.align.examples import Example, write_examples
 from harmless.align.replies import own_replies
 from harmless.align.split import split
@@ -114,26 +114,39 @@ async def gather(
     replies = await _asked(target, told, what, folder, observe)
     examples = await _screened(await _filled(told, replies, what, left_out), what, left_out)
     if not examples:
-        raise UsageError("Nothing is left to align on.", f"Left out: {_counts(left_out)}.")
-    assert_both_kinds(wanted, examples, left_out)
+        raise UsageError("Nothing is left to align on.", f"Left out: {counts_of(left_out)}.")
+    _assert_none_lost(wanted, examples, left_out)
     train, development = split(examples, what.development, what.seed)
     card = card_of(train, development, target=target.info, sources=what.sources, left_out=left_out)
     return Gathered(tuple(train), tuple(development), card)
 
 
-def assert_both_kinds(
-    wanted: Sequence[Draft | Example], left: Sequence[Example], left_out: Mapping[str, int]
-) -> None:
-    """Stop if all harmful prompts are lost, or all benign ones: the other kind alone teaches one answer to all.
+def assert_both_kinds(wanted: Sequence[Example], left: Sequence[Example], left_out: Mapping[str, int]) -> None:
+    """Stop if there are no harmful prompts, or no benign ones: the other kind alone teaches one answer to all.
 
     Raises:
-        UsageError: says why they were left out.
+        UsageError: says which were never given, or why they were left out.
     """
+    for expect, kind, ours in (
+        (Expect.REFUSE, "harmful", PAIRS),
+        (Expect.ANSWER, "benign", f"{PAIRS} {ORDINARY}"),
+    ):
+        if not any(each.expect is expect for each in wanted):
+            raise UsageError(
+                f"There are no {kind} prompts to train on, and the others alone teach one answer to all.",
+                f"Add some, or our own: --data ... {ours}.",
+            )
+    _assert_none_lost(wanted, left, left_out)
+
+
+def _assert_none_lost(
+    wanted: Sequence[Draft | Example], left: Sequence[Example], left_out: Mapping[str, int]
+) -> None:
     for expect, kind in ((Expect.REFUSE, "harmful"), (Expect.ANSWER, "benign")):
         count = sum(each.expect is expect for each in wanted)
         if count and not any(each.expect is expect for each in left):
             raise UsageError(
-                f"None of {count} {kind} prompts can be trained on.", f"Left out: {_counts(left_out)}."
+                f"None of {count} {kind} prompts can be trained on.", f"Left out: {counts_of(left_out)}."
             )
 
 
@@ -292,5 +305,6 @@ async def _refused(asked: Sequence[tuple[Draft, str]]) -> list[bool | None]:
     return [refused(verdict) for verdict in await guard.judge(exchanges)]
 
 
-def _counts(counter: Mapping[str, int]) -> str:
+def counts_of(counter: Mapping[str, int]) -> str:
+    """Return counts as text."""
     return ", ".join(f"{count} {name}" for name, count in counter.items() if count) or "nothing"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from harmless.align.encoding import Encoded, encoded
 from harmless.align.examples import Example, data_hash
 from harmless.align.folders import assert_free
 from harmless.align.frontier import Frontier, Leaning, few, held_back, measure
-from harmless.align.gather import KEPT, TRAIN, Gathered, Gathering, assert_both_kinds, gather
+from harmless.align.gather import KEPT, TRAIN, Gathered, Gathering, assert_both_kinds, counts_of, gather
 from harmless.align.settings import Tuning
 from harmless.align.speaker import Speaker
 from harmless.align.trainer import Observer, Report, Training, enough_memory
@@ -93,7 +94,7 @@ async def align(
     Raises:
         TrainingFailedError: the loss or a gradient is not a number, or the memory is too small.
         GateFailedError: a prompt to train on is one of an evaluation suite.
-        UsageError: the folder to write holds something else.
+        UsageError: the folder to write holds something else, or there are not both kinds of prompts.
         HarmlessError: see :func:`harmless.align.gather.gather` and :class:`harmless.align.trainer.Training`.
     """
     assert_free(what.out, BEGUN, what.spec)
@@ -104,6 +105,7 @@ async def align(
     gathered.write(what.out / DATA)
     trees = encoded(local, gathered.train, what.tuning)
     assert_both_kinds(gathered.train, trees.examples, trees.left_out)
+    tell(f"train on {len(trees.trees)} examples; left out: {counts_of(_left_out(gathered, trees))}", None)
     tell("ask the model before it is trained", None)
     asked = few(gathered.development)
     with enough_memory():
@@ -202,7 +204,7 @@ def _manifest(
         "data": {
             "hash": gathered.card.data_hash,
             "examples": len(trees.trees),
-            "left_out": trees.left_out,
+            "left_out": _left_out(gathered, trees),
             "licences": dict(gathered.card.by_licence),
             "sources": dict(gathered.card.by_source),
         },
@@ -211,6 +213,10 @@ def _manifest(
         "history": progress.history,
         "versions": {name: version(name) for name in ("harmless", "torch", "transformers", "peft")},
     }
+
+
+def _left_out(gathered: Gathered, trees: Encoded) -> dict[str, int]:
+    return dict(Counter(gathered.card.left_out) + Counter(trees.left_out))
 
 
 def write_model(spec: str, tuning: Tuning, folder: Path, local: LocalModel) -> list[str]:

@@ -99,7 +99,7 @@ def usable(wanted: str | None) -> str:
         torch.empty(0, device=where)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
-            f"torch cannot use the device '{wanted}': {first_line(error)}",
+            f"torch cannot use the device '{wanted}': {first_line(error)}.",
             "Give --device cpu, or leave it out.",
         ) from None
     return where

@@ -216,6 +216,33 @@ def test_align_leaves_a_folder_that_is_a_target(folder: Path, tmp_path: Path) ->
     assert json.loads((out / "adapter_config.json").read_text())["base_model_name_or_path"] == str(folder)
 
 
+@pytest.mark.parametrize(("expect", "missing"), [(Expect.REFUSE, "benign"), (Expect.ANSWER, "harmful")])
+def test_one_kind_of_prompts_alone_is_not_trained_on(
+    expect: Expect, missing: str, folder: Path, tmp_path: Path
+) -> None:
+    data = write_examples(tmp_path / "mine.jsonl", [each for each in examples(40) if each.expect is expect])
+    tuning = method("sft").tuning(epochs=1)
+    what = Alignment(
+        f"hf:{folder}", "sft", Gathering(sources=(str(data),), screened=False), tuning, tmp_path / "out"
+    )
+    with pytest.raises(UsageError, match=f"no {missing} prompts") as caught:
+        anyio.run(align, what, opened(what.spec, tuning))
+    assert "--data ... pairs" in caught.value.next_step
+
+
+def test_what_was_left_out_is_told(folder: Path, tmp_path: Path) -> None:
+    rows = examples(40)
+    data = write_examples(tmp_path / "mine.jsonl", [*rows, rows[0], rows[1]])
+    tuning = method("sft").tuning(epochs=1)
+    what = Alignment(
+        f"hf:{folder}", "sft", Gathering(sources=(str(data),), screened=False), tuning, tmp_path / "out"
+    )
+    told: list[str] = []
+    done = anyio.run(align, what, opened(what.spec, tuning), None, lambda step, _: told.append(step))
+    assert done.manifest["data"]["left_out"] == {"the same prompt again": 2}
+    assert any(step.endswith("left out: 2 the same prompt again") for step in told)
+
+
 def logits(local: LocalModel) -> Any:
     tokens = torch.tensor([list(range(20))], device=local.device)
     with torch.inference_mode():

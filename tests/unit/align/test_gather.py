@@ -19,7 +19,7 @@ from harmless.check import check
 from harmless.core import Expect, Reply, ReplyStatus, Sampling, user
 from harmless.data import load_suite
 from harmless.data.twins import twins
-from harmless.errors import GateFailedError, UnknownNameError, UsageError
+from harmless.errors import GateFailedError, UnknownNameError, UnreachableError, UsageError
 from harmless.evidence import Store
 from tests.doubles import FailingRefusal, FakeTarget, judges, said
 
@@ -192,6 +192,26 @@ def test_preferences_of_a_set_tell_by_their_reply_what_is_expected(tmp_path: Pat
 def test_a_source_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="Unknown source 'pair'"):
         gathered(tmp_path, "pair")
+
+
+def test_a_set_for_evaluation_is_refused_before_it_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harmless.data.load", lambda *_, **__: pytest.fail("it was fetched"))
+    with pytest.raises(UsageError, match="'xstest' is for evaluation only"):
+        gathered(tmp_path, "xstest")
+
+
+def test_a_set_that_cannot_be_fetched_can_be_given_as_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetched(*_: object, **__: object) -> None:
+        raise UnreachableError("It cannot be fetched.", "Give the file: --path FILE.")
+
+    monkeypatch.setattr("harmless.data.load", fetched)
+    with pytest.raises(UnreachableError) as caught:
+        gathered(tmp_path, "hh_harmless")
+    assert caught.value.next_step == "Give the file: --data hh_harmless=FILE."
 
 
 def test_a_run_gives_its_failures_and_what_it_answered_well(tmp_path: Path) -> None:
