@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,12 +112,25 @@ def test_scores_that_tell_the_truth_pass_the_deletion_test_and_reversed_ones_do_
     from harmless.guards.flips import pieces
     from harmless.internals.chat import encode
 
-    text = "a b c d e f"
+    text = "a b c d e f g"
     edits = Edits(tiny, question_of(tiny, user(text), encode(tiny, user(text)), None), text, pieces(text))
     edits.of = lambda gone: [-float(sum(2.0**i for i in each)) for each in gone]  # type: ignore[method-assign]
-    truth = [2.0**i for i in range(6)]
+    truth = [2.0**i for i in range(7)]
     assert edits.tested(truth).faithful
     assert not edits.tested(truth[::-1]).faithful
+
+
+@pytest.mark.parametrize("count", [5, 9, 16, 40])
+def test_scores_that_mean_nothing_pass_the_deletion_test_in_one_of_twenty(count: int) -> None:
+    from harmless.explain.deletion import Edits
+
+    rng, edits, passed = random.Random(1), Edits.__new__(Edits), 0
+    edits.spans = [(i, i + 1) for i in range(count)]
+    for _ in range(600):
+        worth = [rng.gauss(0, 1) for _ in range(count)]
+        edits.of = lambda gone, known=worth: [-sum(known[i] for i in each) for each in gone]  # type: ignore
+        passed += edits.tested([rng.random() for _ in worth]).faithful
+    assert 0.02 < passed / 600 < 0.08
 
 
 def test_a_prompt_without_words_is_wrong_use(tiny: LocalModel) -> None:
