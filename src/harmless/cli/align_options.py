@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
+from harmless.cli.options import COUNT
 from harmless.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
 
-Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+Count = Annotated[int, COUNT]
 
 
 @Parameter(name="*")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 from rich.markup import escape
 from rich.table import Table
 
 from harmless.cli.align_options import Count
 from harmless.cli.console import err, out, print_json
+from harmless.cli.options import AMOUNT
 from harmless.data.suites import load_suite
 from harmless.explain.inside import Inside, look_inside
 from harmless.report.inside import inside_finding, inside_page
@@ -27,7 +28,7 @@ def inside(
     data: str = "standard",
     limit: Count | None = None,
     against: str | None = None,
-    steer: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 16,
+    steer: Annotated[int, AMOUNT] = 16,
     out_: Annotated[Path | None, Parameter(name="--out")] = None,
     json: bool = False,
 ) -> None:

@@ -19,7 +19,7 @@ from harmless.internals.model import LocalModel
 ORDERS = 19
 """Random orders: scores that mean nothing come before all of them one time in twenty."""
 STEPS, FINE = 2, 30
-"""Points of the curve behind its start; ``FINE`` over the count of words if more, as few words have few halves."""
+"""Points of the curve behind its start; ``FINE`` over the words if that is more: few words have few halves."""
 
 
 class Deletion(Model):
