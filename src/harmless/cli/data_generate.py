@@ -17,7 +17,7 @@ from rich.table import Table
 from harmless import guards, taxonomy
 from harmless.check import load_policy
 from harmless.cli.console import err, out, print_json
-from harmless.cli.options import Asking
+from harmless.cli.options import COUNT, TEMPERATURE, Asking
 from harmless.core import Sampling
 from harmless.data import hub
 from harmless.data.sources import texts_of
@@ -30,9 +30,9 @@ from harmless.errors import UsageError
 class Writing(Asking):
     """How the model that writes is reached and asked."""
 
-    temperature: float = 0.9
+    temperature: Annotated[float, TEMPERATURE] = 0.9
     """0 is greedy, and then writes the same again and again."""
-    max_tokens: int | None = 200
+    max_tokens: Annotated[int | None, COUNT] = 200
     """Longest reply in tokens."""
 
 

@@ -1,7 +1,6 @@
 """Options that several commands share."""
 
-from __future__ import annotations
-
+# No "from __future__ import annotations": the fields of subclasses in other modules have to find their types.
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 COUNT = Parameter(validator=Number(gte=1))
 #: One that must not be negative.
 AMOUNT = Parameter(validator=Number(gte=0))
+TEMPERATURE = Parameter(validator=Number(gte=0, lte=5))
 #: Enough for the letters of an option in any of the usual forms.
 ANSWER_TOKENS = 16
 
@@ -42,7 +42,7 @@ class Asking:
     """Price of an endpoint in US dollars for a million tokens of input, for a budget in usd."""
     output_price: Annotated[float | None, AMOUNT] = None
     """The same for a million tokens of output."""
-    temperature: Annotated[float, Parameter(validator=Number(gte=0, lte=5))] = 0.0
+    temperature: Annotated[float, TEMPERATURE] = 0.0
     """0 is greedy."""
     top_p: Annotated[float, Parameter(validator=Number(gt=0, lte=1))] = 1.0
     """Nucleus sampling."""
@@ -53,7 +53,7 @@ class Asking:
     system: str | None = None
     """System prompt."""
 
-    def sampling(self, target: Target, suite: Suite | None = None) -> Sampling:
+    def sampling(self, target: Target, suite: "Suite | None" = None) -> Sampling:
         """Return the decoding parameters, with those that suit target and suite where the user says nothing."""
         usual = target.info.reply_tokens
         if suite and all(prompt.expect is Expect.CHOOSE for prompt in suite.prompts):

@@ -199,6 +199,7 @@ def test_a_target_that_only_fails_ends_with_code_3_and_says_why(capsys: pytest.C
         (("report", "latest"), "harmless check"),
         (("failures",), "No runs yet"),
         (("learn", "latest"), "No runs yet"),
+        (("data", "generate", "--hazard", "O57", "--model", "m", "--out", "o", "--temperature", "-1"), ">= 0"),
         (("guard", "bench", "--guard", "rules", "--robust", "-1"), "--robust"),
         (("guard", "bench", "--guard", "rules", "--resamples", "-1"), "--resamples"),
         (("compare", "a", "b"), "Unknown run 'a'"),
