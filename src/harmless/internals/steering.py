@@ -63,15 +63,35 @@ def adding(local: LocalModel, vectors: Mapping[int, Vector]) -> Iterator[None]:
 
 @contextmanager
 def ablating(local: LocalModel, direction: Vector) -> Iterator[None]:
-    """Take the part along ``direction`` out of every layer's output while the context lasts.
+    """Take the part along ``direction`` out of the residual stream while the context lasts.
+
+    It is taken out wherever it is read: of the embeddings, of each layer's output, and of what the norms within
+    a layer read. That is as if no embedding, attention or MLP wrote along it (Arditi et al. 2024).
 
     Raises:
         ValueError: the direction is zero.
     """
-    count = len(decoder_layers(local.model))
+    layers = decoder_layers(local.model)
     edit = _remover(local, direction)
-    with _editing(local, dict.fromkeys(range(1, count + 1), edit)):
-        yield
+    norms = [each for layer in layers for each in layer.children() if "norm" in type(each).__name__.lower()]
+    handles = [each.register_forward_pre_hook(_reading(edit), with_kwargs=True) for each in (layers[0], *norms)]
+    try:
+        with _editing(local, dict.fromkeys(range(1, len(layers) + 1), edit)):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _reading(edit: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Return a hook that edits the states a module is given."""
+
+    def changed(_: Any, args: Any, kwargs: Any) -> Any:
+        if args:
+            return (edit(args[0]), *args[1:]), kwargs
+        return args, {**kwargs, "hidden_states": edit(kwargs["hidden_states"])}
+
+    return changed
 
 
 def _adder(local: LocalModel, vector: Vector) -> Callable[[Any], Any]:

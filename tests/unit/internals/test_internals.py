@@ -91,6 +91,22 @@ def test_a_direction_is_added_or_taken_out_while_the_context_lasts(local: LocalM
         pass
 
 
+def test_taking_a_direction_out_is_writing_nothing_along_it(local: LocalModel, tmp_path: Path) -> None:
+    direction = np.random.default_rng(0).normal(size=32).astype(np.float32)
+    tokens = torch.tensor([encoded(local)[1].tokens])
+    with torch.inference_mode(), ablating(local, direction):
+        found = local.model(tokens).logits
+    writing = load(str(saved(tmp_path))).model
+    unit = torch.tensor(direction / np.linalg.norm(direction))
+    with torch.no_grad():
+        embedding = writing.get_input_embeddings().weight
+        embedding -= (embedding @ unit)[:, None] * unit
+        for layer in writing.model.layers:
+            for weight in (layer.self_attn.o_proj.weight, layer.mlp.down_proj.weight):
+                weight -= unit[:, None] * (unit @ weight)
+        torch.testing.assert_close(found, writing(tokens).logits, atol=1e-4, rtol=1e-4)
+
+
 def test_a_probe_finds_what_is_linear_and_survives_its_file(tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="needs scikit-learn (extra train)")
     rng = np.random.default_rng(1)
