@@ -22,7 +22,7 @@ from rich.table import Table
 
 from harmless.check import Breakdown, Change, Comparison, Measure, Rate, Summary
 from harmless.check import Progress as Counts
-from harmless.check.caveats import of_prompts
+from harmless.check.caveats import SHARED_PARTS, of_prompts
 from harmless.check.run import Start
 
 out = Console(highlight=False, emoji=False)
@@ -221,7 +221,8 @@ def change_cells(change: Change) -> tuple[str, ...]:
 
 
 def _show_uncorrected(summary: Summary) -> None:
-    if summary.uncorrected and summary.unsafe.n:
+    # The caveat says the same in more words.
+    if summary.uncorrected and summary.unsafe.n and SHARED_PARTS not in summary.caveats:
         out.print(f"Not corrected for the judge: {summary.uncorrected}.")
 
 
