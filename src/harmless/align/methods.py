@@ -8,9 +8,8 @@ from importlib import resources
 from typing import Any, Literal
 
 import yaml
-from pydantic import ValidationError
 
-from harmless.align.settings import Tuning
+from harmless.align.settings import Tuning, tuning
 from harmless.core.model import Model
 from harmless.errors import UsageError
 
@@ -29,14 +28,7 @@ class Method(Model):
         Raises:
             UsageError: a setting is out of range.
         """
-        try:
-            return Tuning(**{**self.settings, **{k: v for k, v in changes.items() if v is not None}})
-        except ValidationError as error:
-            wrong = error.errors()[0]
-            name = str(wrong["loc"][0])
-            raise UsageError(
-                f"--{name} {wrong['input']} is out of range: {wrong['msg'].lower()}.", f"Give another --{name}."
-            ) from None
+        return tuning({**self.settings, **{k: v for k, v in changes.items() if v is not None}})
 
 
 @cache

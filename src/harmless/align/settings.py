@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError
 
 from harmless.core import digest
 from harmless.core.model import Model
+from harmless.errors import UsageError
 
 Loss: TypeAlias = Literal["sft", "dpo", "orpo", "simpo", "kto"]
 Weights: TypeAlias = Literal["lora", "qlora", "full"]
@@ -114,3 +115,19 @@ class Tuning(Model):
     def key(self, data: str, base: str) -> str:
         """Return the digest of a training: these settings, the data and the base; resuming needs the same."""
         return digest(self.model_dump(mode="json"), data, base)
+
+
+def tuning(settings: Mapping[str, Any]) -> Tuning:
+    """Return settings as given by the options of those names.
+
+    Raises:
+        UsageError: one is out of range.
+    """
+    try:
+        return Tuning(**settings)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = str(wrong["loc"][0])
+        raise UsageError(
+            f"--{name} {wrong['input']} is out of range: {wrong['msg'].lower()}.", f"Give another --{name}."
+        ) from None

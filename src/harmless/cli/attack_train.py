@@ -13,7 +13,7 @@ from rich.markup import escape
 from harmless.check import load_judges, load_policy
 from harmless.cli.align import progress
 from harmless.cli.console import err, out, print_json
-from harmless.cli.options import Asking, Workspace, open_store
+from harmless.cli.options import AMOUNT, COUNT, Asking, Workspace, open_store
 from harmless.core import Guard, Target
 from harmless.errors import UsageError
 from harmless.evidence import Store
@@ -39,22 +39,21 @@ class Learning:
     """Rank of the adapters."""
     frozen: float = 0.6
     """Share of the layers, from the first on, that stay as they are: faster."""
-    steps: int = 40
+    steps: Annotated[int, COUNT] = 40
     """Steps of reinforcement."""
-    draws: int = 8
+    draws: Annotated[int, COUNT] = 8
     """Questions that are compared for each of four hazards a step."""
-    kl: float = 0.02
+    kl: Annotated[float, AMOUNT] = 0.02
     """What a nat of divergence from the writer before reinforcement costs, a success being 1."""
-    repeats: float = 0.5
+    repeats: Annotated[float, AMOUNT] = 0.5
     """How much likeness to the other questions of a step costs; 0 lets it write one question for ever."""
 
     def tuning(self, seed: int) -> Tuning:
-        """Return how the weights are changed."""
-        from harmless.align.settings import Tuning
+        """Return how the weights are changed; UsageError if an option is out of range."""
+        from harmless.align.settings import tuning
 
-        return Tuning(
-            epochs=self.epochs, rate=self.rate, rank=self.rank, frozen=self.frozen, batch=8, seed=seed
-        )
+        own = {"epochs": self.epochs, "rate": self.rate, "rank": self.rank, "frozen": self.frozen}
+        return tuning({**own, "batch": 8, "seed": seed})
 
 
 def train(

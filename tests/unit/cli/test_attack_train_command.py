@@ -74,6 +74,8 @@ def test_against_a_target_it_is_rewarded_and_goes_on_from_what_it_wrote(
         ([], "nothing to learn from"),
         (["--run", "nowhere"], "nowhere"),
         (["--attacker", "scripted:rules.jsonl"], ""),
+        (["--run", "latest", "--rate", "-1"], "--rate -1.0 is out of range"),
+        (["--steps", "0"], "steps"),
     ],
 )
 def test_what_cannot_be_learned_from_is_wrong_use(
