@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harmless.core.conversation import Conversation, user
-from harmless.core.model import Model
+from harmless.core.model import Model, Text
 
 
 class Exchange(Model):
@@ -13,7 +13,7 @@ class Exchange(Model):
     """
 
     conversation: Conversation
-    reply: str | None = None
+    reply: Text | None = None
 
     @classmethod
     def of(cls, prompt: str, reply: str | None = None) -> Exchange:

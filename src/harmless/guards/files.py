@@ -127,11 +127,10 @@ def _exchange(name: str | Path, number: int, row: Row) -> Exchange:
     reply, messages, prompt = row.get("reply"), row.get("messages"), row.get("prompt")
     if reply is not None and not isinstance(reply, str):
         _bad(name, number, 1, "'reply' is no text.", "Write a string, or leave it out to judge the prompt.")
-    reply = None if reply is None else _clean(reply)
     if messages is None and isinstance(prompt, str):
-        return Exchange.of(_clean(prompt), reply)
+        return Exchange.of(prompt, reply)
     try:
-        turns = tuple(Message(role=m["role"], content=_clean(m["content"])) for m in messages or ())
+        turns = tuple(Message(role=m["role"], content=m["content"]) for m in messages or ())
     except (ValidationError, TypeError, KeyError):
         turns = ()
     if not turns:
@@ -146,11 +145,6 @@ def _exchange(name: str | Path, number: int, row: Row) -> Exchange:
     if reply is None and turns[-1].role == "assistant":
         return Exchange(conversation=turns[:-1], reply=turns[-1].content)
     return Exchange(conversation=turns, reply=reply)
-
-
-def _clean(text: str) -> str:
-    """Half a surrogate pair is no character, but may be in JSON; one replacement keeps the spans right."""
-    return _SURROGATE.sub("\ufffd", text)
 
 
 def _fields(verdict: Verdict, flagged: bool | None) -> Row:

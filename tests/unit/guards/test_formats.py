@@ -109,7 +109,6 @@ def test_what_a_user_writes_is_never_a_template() -> None:
         (Exchange(conversation=()), "harm", "no user message"),
         (Exchange.of("q", "a"), "groundedness", "no context"),
         (conversation("a", "not JSON"), "function_call", "not the JSON"),
-        (Exchange.of("\ud800"), "harm", "surrogates"),
     ],
 )
 def test_what_does_not_fit_the_form_says_why(exchange: Exchange, criterion: str, cause: str) -> None:
