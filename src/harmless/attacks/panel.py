@@ -9,6 +9,7 @@ import anyio
 
 from harmless.check.outcomes import ROLES
 from harmless.core import Exchange, Guard, Verdict
+from harmless.core.judging import judge_safely
 
 #: Seconds that the first of a batch waits for others, as long as they come: little beside the time of a reply,
 #: and guards on a CPU cost several times less in batches.
@@ -79,7 +80,8 @@ class Panel:
     async def _judge(self, waiting: Sequence[_Waiting]) -> None:
         async def judge(role: str) -> None:
             those = [each for each in waiting if role in each.roles]
-            found = iter(await self._guards[role].judge([each for one in those for each in one.exchanges]))
+            exchanges = [each for one in those for each in one.exchanges]
+            found = iter(await judge_safely(self._guards[role], exchanges))
             for one in those:
                 one.verdicts[role] = [next(found) for _ in one.exchanges]
 

@@ -12,16 +12,15 @@ from rich.table import Table
 
 from harmless.align.proof import Proof, Standing
 from harmless.check import Change, Measure, Rate
-from harmless.cli.align_options import Count
 from harmless.cli.console import err, out, percent, print_json
-from harmless.cli.options import Workspace, open_store
+from harmless.cli.options import COUNT, Workspace, open_store
 
 
 def compare(
     *runs: str,
     judge: str | None = None,
     rubric: str = "helpfulness",
-    limit: Count | None = None,
+    limit: Annotated[int | None, COUNT] = None,
     out_: Annotated[Path | None, Parameter(name="--out")] = None,
     json: bool = False,
     workspace: Workspace = None,

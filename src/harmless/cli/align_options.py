@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)]
 
-Count = Annotated[int, COUNT]
-
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +91,7 @@ class Sources:
     data: Several = ()
     """Files of examples or prompts, runs of check or attack (their failures), sets of the catalog, `pairs` and
     `ordinary`; default: our own contrast pairs and everyday prompts."""
-    limit: Count | None = None
+    limit: Annotated[int | None, COUNT] = None
     """At most so many examples of each source."""
     evaluation: Annotated[
         tuple[Path, ...], Parameter(consume_multiple=True, negative="", show_default=False)
@@ -108,15 +106,15 @@ class Sources:
 class Data(Sources):
     """What is learned from."""
 
-    reply_tokens: Count = 12
+    reply_tokens: Annotated[int, COUNT] = 12
     """How much of the model's own replies to benign prompts it is held to, in tokens."""
-    openings: Count = 1
+    openings: Annotated[int, COUNT] = 1
     """In how many ways refusals may begin; a small model learns few ways sooner."""
     critic: str | None = None
     """Target that criticises and revises (cai) or judges (rlaif); default: the model itself."""
     reviser: str | None = None
     """Target that revises instead of the critic (cai)."""
-    rounds: Count = 1
+    rounds: Annotated[int, COUNT] = 1
     """Critiques and revisions of each reply (cai)."""
     constitution: Path | None = None
     """YAML file of principles; default: ours."""

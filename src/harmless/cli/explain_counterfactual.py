@@ -13,9 +13,8 @@ from rich.text import Text
 
 from harmless import guards
 from harmless.check import load_policy
-from harmless.cli.align_options import Count
 from harmless.cli.console import err, out, print_json
-from harmless.cli.options import Asking
+from harmless.cli.options import COUNT, Asking
 from harmless.explain.counterfactual import CALLS, Counterfactual
 from harmless.explain.counterfactual import counterfactual as run_counterfactual
 from harmless.report.explained import counterfactual_finding, counterfactual_page
@@ -31,7 +30,7 @@ def counterfactual(
     prompt: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
-    calls: Count = CALLS,
+    calls: Annotated[int, COUNT] = CALLS,
     gate: bool = False,
     out_: Annotated[Path | None, Parameter(name="--out")] = None,
     json: bool = False,

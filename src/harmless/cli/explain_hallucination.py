@@ -12,9 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harmless.check import load_policy
-from harmless.cli.align_options import Count
 from harmless.cli.console import err, out, print_json
-from harmless.cli.options import Asking
+from harmless.cli.options import COUNT, Asking
 from harmless.explain.claims import SAMPLES, Claims, claims, with_tokens
 from harmless.guards.support import Nli
 from harmless.report.sections import write_page
@@ -28,7 +27,7 @@ def hallucination(
     /,
     *,
     reply: str | None = None,
-    samples: Count = SAMPLES,
+    samples: Annotated[int, COUNT] = SAMPLES,
     nli: str | None = None,
     inside: bool = False,
     out_: Annotated[Path | None, Parameter(name="--out")] = None,

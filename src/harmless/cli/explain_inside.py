@@ -9,9 +9,8 @@ from cyclopts import Parameter
 from rich.markup import escape
 from rich.table import Table
 
-from harmless.cli.align_options import Count
 from harmless.cli.console import err, out, print_json
-from harmless.cli.options import AMOUNT
+from harmless.cli.options import AMOUNT, COUNT
 from harmless.data.suites import load_suite
 from harmless.explain.inside import Inside, look_inside
 from harmless.report.inside import inside_finding, inside_page
@@ -26,7 +25,7 @@ def inside(
     /,
     *,
     data: str = "standard",
-    limit: Count | None = None,
+    limit: Annotated[int | None, COUNT] = None,
     against: str | None = None,
     steer: Annotated[int, AMOUNT] = 16,
     out_: Annotated[Path | None, Parameter(name="--out")] = None,

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from harmless.cli.align_options import Count
 from harmless.cli.console import err, out, print_json
+from harmless.cli.options import COUNT
 from harmless.core import Expect
 from harmless.data.suites import load_suite
 from harmless.explain.misuse import misuse as run_misuse
@@ -26,7 +26,7 @@ def misuse(
     /,
     *,
     data: str = "quick",
-    limit: Count = 20,
+    limit: Annotated[int, COUNT] = 20,
     out_: Annotated[Path | None, Parameter(name="--out")] = None,
     json: bool = False,
 ) -> None:

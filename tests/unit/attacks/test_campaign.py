@@ -135,18 +135,32 @@ def test_a_budget_of_money_takes_prices(store: Store) -> None:
 
 
 def test_what_was_not_judged_before_the_money_was_used_up_is_judged_afterwards(store: Store) -> None:
+    class Killed(BaseException):
+        pass
+
     class Fails(type(judges()["harm"])):  # type: ignore[misc]
         async def judge(self, exchanges):  # type: ignore[no-untyped-def]
-            raise RuntimeError("killed")
+            raise Killed
 
     paid = said("REFUSE").model_copy(update={"cost_usd": 1.0})
     target = FakeTarget(lambda prompt, _: paid, priced=True)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(Killed):
         campaign(store, target, [Counting()], "1usd", guards={**judges(), "harm": Fails("harm")})
     asked = len(target.asked)
     found = campaign(store, target, [Counting()], "1usd")
     assert (found.attacks[0].attempts, found.attacks[0].unassessed) == (asked, 0)
     assert len(target.asked) == asked
+
+
+def test_a_judge_that_raises_leaves_what_came_unassessed(store: Store) -> None:
+    class Raises(type(judges()["harm"])):  # type: ignore[misc]
+        async def judge(self, exchanges):  # type: ignore[no-untyped-def]
+            raise RuntimeError("no weights")
+
+    target = FakeTarget(lambda prompt, _: said("REFUSE"))
+    found = campaign(store, target, [Counting(calls=2)], guards={**judges(), "harm": Raises("harm")})
+    assert (found.attacks[0].unassessed, found.attacks[0].asr.n) == (found.attacks[0].attempts, 0)
+    assert "no weights" in next(iter(found.causes))
 
 
 def test_the_same_command_asks_nothing_again(store: Store) -> None:
