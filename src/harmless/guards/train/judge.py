@@ -33,6 +33,7 @@ from harmless.guards.train.rows import Row
 from harmless.guards.views import ask_views, harm_views
 
 GOAL_FOLDS, INNER_FOLDS = 6, 2
+THRESHOLD = 0.5
 STRENGTH = 0.1
 MODEL_FOLDS = (
     ("gpt-3.5-turbo-1106", "gpt-4-0125-preview"),
@@ -146,6 +147,15 @@ def cross_validate(data: Replies, seed: int) -> Judged:
         found.context[test] = combination.in_context(scores)
         found.classes[test] = scores.classes
     return found
+
+
+def threshold(data: Replies, chances: NDArray[np.float64], most: float) -> float:
+    """Return the chance that at most the share ``most`` of ordinary replies to harmless prompts reaches.
+
+    Where replies are withheld, the even odds of rows of which a third is harmful would withhold too many.
+    """
+    ordinary = np.array([row.attack == "harmless_baseline" for row in data.rows])
+    return round(float(np.quantile(chances[ordinary], 1 - most)), 3) if ordinary.any() else THRESHOLD
 
 
 def error_rates(labels: NDArray[np.int64], flagged: NDArray[np.bool_]) -> dict[str, Any]:

@@ -19,8 +19,6 @@ from harmless.guards.train.groups import close_to
 from harmless.guards.train.judge import Replies
 from harmless.guards.train.rows import Row, Rows, load
 
-THRESHOLD = 0.5
-
 
 @dataclass(frozen=True)
 class TrainReport:
@@ -121,9 +119,13 @@ def _one(rows: Rows, suites: Sequence[Suite], seed: int, progress: Callable[[str
     progress(f"seed {seed}: replies, cross-validated by goal and model")
     data = labelled(rows, prompts, harm)
     judged = judge.cross_validate(data, seed)
-    rates = judge.by_source(data, judged.risk >= THRESHOLD)
+    rates = judge.by_source(data, judged.risk >= judge.THRESHOLD)
     refused = judge.refusal_agreement(data.rows, judged.classes)
-    context = judge.error_rates(data.labels[~data.votes], judged.context[~data.votes] >= THRESHOLD)
+    chat, withheld = ~data.votes, judge.threshold(data, judged.context, prompt.MAX_FALSE_POSITIVES)
+    context, even = (
+        judge.error_rates(data.labels[chat], judged.context[chat] >= each)
+        for each in (withheld, judge.THRESHOLD)
+    )
     progress(f"seed {seed}: final heads")
     everything = np.arange(len(data.rows))
     heads = judge.fit_heads(data, everything, seed)
@@ -135,7 +137,7 @@ def _one(rows: Rows, suites: Sequence[Suite], seed: int, progress: Callable[[str
         "judge_specificity": rates["chat"]["specificity"],
         "refusal_agreement": refused["agreement"],
         "refusal_auroc": refused["auroc"],
-        "reply_in_context_agreement": context["agreement"],
+        "reply_in_context_agreement": even["agreement"],
     }
     notes = {
         "prompt": {"calibration": calibration, "threshold": threshold},
@@ -143,11 +145,15 @@ def _one(rows: Rows, suites: Sequence[Suite], seed: int, progress: Callable[[str
         "ask": {},
         "reply": {
             "context": _named(CONTEXT, combination.context),
-            "threshold": THRESHOLD,
+            "threshold": withheld,
             "error_rates": context,
         },
-        "refusal": {"threshold": THRESHOLD, "error_rates": refused},
-        "judge": {"signals": _named(NAMES, combination.judge), "threshold": THRESHOLD, "error_rates": rates},
+        "refusal": {"threshold": judge.THRESHOLD, "error_rates": refused},
+        "judge": {
+            "signals": _named(NAMES, combination.judge),
+            "threshold": judge.THRESHOLD,
+            "error_rates": rates,
+        },
     }
     models = {
         "prompt": harm,
