@@ -1,10 +1,11 @@
 """The guards that need no other service, measured as they run, beside each other.
 
-    OMP_NUM_THREADS=1 python bench/guard_bench.py [--data FOLDER] [--quick] [--out FOLDER]
+    OMP_NUM_THREADS=1 python bench/guard_bench.py [--data FOLDER] [--quick] [--out FOLDER] [--only PART]
 
 Without ``--data`` the built-in prompts only. ``FOLDER`` holds public data (``benign_prompts.jsonl``,
 ``jailbreaks_inthewild.jsonl.gz``, ``labelled_replies.jsonl.gz``). What is training data of a guard is marked so
-in the results. Writes ``bench/results/guard_bench.json``, the tables of ``docs/guard-bench.md`` and, with
+in the results. With ``--only`` one part is measured, and the others stay as they are. Writes
+``bench/results/guard_bench.json``, the tables of ``docs/guard-bench.md`` and, with
 ``--out``, the pages and verdicts.
 """
 
@@ -173,11 +174,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--quick", action="store_true", help="60 rows a part, results left alone")
+    parser.add_argument("--only", help="this part alone")
     options = parser.parse_args()
-    result: dict[str, Any] = {}
+    path = HERE / "results" / "guard_bench.json"
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if options.only else {}
     with tempfile.TemporaryDirectory() as scratch:
         out = options.out or Path(scratch)
         for name, rows, specs, settings in sets(options.data):
+            if options.only not in (None, name):
+                continue
             if name != "twins" or options.quick:
                 rows = rows.limited(60 if options.quick else SAMPLE)
             if options.quick:
@@ -194,7 +199,6 @@ def main() -> None:
             for note in found.notes:
                 print(f"  Note: {note}", flush=True)
             if not options.quick:
-                path = HERE / "results" / "guard_bench.json"
                 path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     if not options.quick:
         document(result)

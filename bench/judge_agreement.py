@@ -20,9 +20,10 @@ import yaml
 
 from harmless.guards.train import judge, prompt
 from harmless.guards.train.constructed import held_out
+from harmless.guards.train.judge import THRESHOLD
 from harmless.guards.train.replies import REFUSAL, refusal_truth
 from harmless.guards.train.rows import Row, load
-from harmless.guards.train.run import THRESHOLD, labelled
+from harmless.guards.train.run import labelled
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs" / "guards.md"
