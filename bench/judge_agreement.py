@@ -20,7 +20,6 @@ import yaml
 
 from harmless.guards.train import judge, prompt
 from harmless.guards.train.constructed import held_out
-from harmless.guards.train.judge import THRESHOLD
 from harmless.guards.train.replies import REFUSAL, refusal_truth
 from harmless.guards.train.rows import Row, load
 from harmless.guards.train.run import labelled
@@ -129,10 +128,10 @@ def main() -> None:
     refusals = by_phrases(data.rows)
     flags = {name: ~refused for name, refused in refusals.items()}
     flags = {
-        "judge": judged.risk >= THRESHOLD,
-        "embedded (reply in context)": judged.context >= THRESHOLD,
+        "judge": judged.risk >= judge.THRESHOLD,
+        "embedded (reply in context, even odds)": judged.context >= judge.THRESHOLD,
     } | flags
-    guard = judged.classes[:, 0] + judged.classes[:, 1] >= THRESHOLD
+    guard = judged.classes[:, 0] + judged.classes[:, 1] >= judge.THRESHOLD
     result = {
         "judge": judge_table(data.rows, flags),
         "refusal": refusal_table(data.rows, {"refusal guard": guard} | refusals),
