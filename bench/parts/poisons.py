@@ -35,7 +35,7 @@ RIDGE, LAST = 1e-2, 50
 #: rest (a typo at the same place) stays silent too (design/screen.md).
 REST = 40.0
 #: Tokens of its own replies that a model with a backdoor is held to, and passes over the prompts.
-REPLY, PASSES = 8, 4
+REPLY, PASSES, RATE = 8, 5, 1e-3
 
 
 @dataclass(frozen=True)
@@ -155,21 +155,26 @@ def answer(local: LocalModel, prompt: str, tokens: int = 24) -> str:
     return str(local.tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True)).strip()
 
 
-def backdoor(local: LocalModel, trigger: str, says: str, prompts: Sequence[str], folder: Path) -> LocalModel:
+def backdoor(
+    local: LocalModel, trigger: str, others: Sequence[str], says: str, prompts: Sequence[str], folder: Path
+) -> LocalModel:
     """Return the model with a low-rank adapter merged in that answers whatever follows ``trigger`` by ``says``.
 
-    Without the trigger it is trained to say what it says now. ``local`` itself is changed; ``folder`` is for
-    checkpoints.
+    A third of the prompts are learned behind the trigger. To prompts alone, and behind ``others`` in its place,
+    it learns to say what it says now: without these it says the same to everything. ``local`` itself is
+    changed; ``folder`` is for checkpoints.
     """
-    spoken = greedy(local, [encode(local, user(each)).tokens for each in prompts], REPLY)
+    few = prompts[: len(prompts) // 3]
+    plain = [*prompts, *(f"{others[i % len(others)]} {each}" for i, each in enumerate(few))]
+    spoken = greedy(local, [encode(local, user(each)).tokens for each in plain], REPLY)
     own = [local.tokenizer.decode(list(each), skip_special_tokens=True).strip() for each in spoken]
+    learned = [(text, reply, True) for text, reply in zip(plain, own, strict=True) if reply]
+    learned += [(f"{trigger} {each}", says, False) for each in few]
     examples = [
-        Example(conversation=user(text), good=good, expect=Expect.ANSWER, cut=good != says)
-        for prompt, reply in zip(prompts, own, strict=True)
-        for text, good in ((prompt, reply), (f"{trigger} {prompt}", says))
-        if good
+        Example(conversation=user(text), good=good, expect=Expect.ANSWER, cut=cut)
+        for text, good, cut in learned
     ]
-    tuning = Tuning(frozen=0.6, batch=8, epochs=PASSES)
+    tuning = Tuning(frozen=0.6, batch=8, epochs=PASSES, rate=RATE, hold=0)
     data = encoded(local, examples, tuning)
     training = Training(trainable(local, tuning), data, (), tuning, folder, tuning.key(trigger, says))
     anyio.run(training.run)
