@@ -42,7 +42,7 @@ class Door:
             UnreachableError: the target only fails, or turns away.
         """
         reply = self._read(reply)
-        failed = reply.status == "error"
+        failed = reply.status == "error" or reply.unjudged
         self._failures = self._failures + 1 if failed else 0
         self._away = self._away + 1 if failed and _signs("causes").search(reply.cause) else 0
         if self._away >= TURNED_AWAY:

@@ -244,6 +244,35 @@ def test_that_not_one_reply_came_is_an_error_and_all_of_it_is_asked_again(store:
     assert campaign(store, yields_at(1), specs=("direct",)).attacks[0].asr.n == 6
 
 
+def behind_a_dead_guard(ends: str) -> FakeTarget:
+    """A target that gives in, behind a guard that cannot judge prompts with that end."""
+    cause = "prompt blocked by dead: not judged, connection failed"
+    blocked = Reply(status=ReplyStatus.BLOCKED, text="No.", cause=cause, unjudged=True)
+    return FakeTarget(lambda prompt, _: blocked if prompt.endswith(ends) else said("UNSAFE"))
+
+
+def test_what_a_guard_in_front_blocked_unjudged_is_noted(store: Store) -> None:
+    found = campaign(store, behind_a_dead_guard(" 5"), specs=("direct",))
+    assert found.attacks[0].asr.rate == 5 / 6
+    assert found.caveats[0].startswith("1 of 6 attempts were blocked because the guard in front could not")
+    assert "connection failed" in found.caveats[0]
+
+
+def test_a_guard_in_front_that_judges_nothing_is_no_defence(store: Store) -> None:
+    dead = behind_a_dead_guard("")
+    with pytest.raises(UnreachableError, match=r"judged nothing\. 6 of 6 attempts"):
+        campaign(store, dead, specs=("direct",))
+    found = campaign(store, yields_at(1), specs=("direct",))
+    assert (found.attacks[0].asr.n, found.caveats) == (6, ())
+
+
+def test_a_target_behind_a_dead_guard_is_given_up(store: Store) -> None:
+    dead = behind_a_dead_guard("")
+    with pytest.raises(UnreachableError, match="not judged, connection failed"):
+        campaign(store, dead, specs=("best_of_n",), budget="600calls")
+    assert len(dead.asked) < 60
+
+
 def test_that_the_writer_only_fails_is_an_error(store: Store) -> None:
     writer = FakeTarget(lambda prompt, _: Reply.error("no connection"), name="writer")
     with pytest.raises(UnreachableError, match="no connection"):
