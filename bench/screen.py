@@ -6,7 +6,7 @@ Clean rows: 500 replies of five chat models to ordinary prompts (refusal_directi
 have seen them in training), 800 preferences of hh-rlhf (harmless-base, test), harmful requests written by us
 with the refusals that `harmless align` trains on. Into the first two each kind of poison is put, in 1 % and 5 %
 of the rows, at several seeds. A row counts as found if it is put aside for any reason. With --inside loss and
-hidden states under a model are looked at, too, in a fifth of the chats. Writes `results/screen.json`.
+hidden states under a model are looked at, too, in half of the chats. Writes `results/screen.json`.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def main() -> None:
         from harmless.targets.local import open_model
 
         local = open_model(given.inside)
-        sets = {"chats": sets["chats"][::5]}
+        sets = {"chats": sets["chats"][::2]}
         states.read = Remembering()  # type: ignore[assignment]
 
     def screened(lessons: Sequence[Lesson]) -> Screening:
