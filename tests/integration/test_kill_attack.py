@@ -125,6 +125,7 @@ def ends_alike(
     whole, again = (command(folder, str(tmp_path / name), attacks, further) for name in ("whole", "killed"))
     expected = subprocess.run(whole, capture_output=True, text=True, check=True).stdout
     total, database = made(tmp_path / "whole" / "evidence.db"), tmp_path / "killed" / "evidence.db"
+    assert total >= 2 * len(attacks)
     rng, seen = random.Random(7), 0
     for kill in range(kills):
         wanted = seen + rng.randint(0, max(1, (total - seen) // (kills - kill)))

@@ -25,7 +25,6 @@ from harmless.attacks.panel import Panel
 from harmless.attacks.purse import Purse
 from harmless.attacks.results import Results, results
 from harmless.attacks.session import CellSession, Over, Room
-from harmless.check.caveats import blocked_unjudged
 from harmless.check.plan import Budget
 from harmless.check.run import error_rates
 from harmless.core import Guard, Policy, Prompt, Reply, Sampling, Target, digest
@@ -309,8 +308,7 @@ def _recorded(store: Store, run: str) -> dict[str, Attempt]:
 
 
 def _answered(store: Store, run: str) -> None:
-    """UnreachableError if no reply came from the target, or from the writer if the target was not asked, or if
-    the guard in front of the target judged nothing."""
+    """UnreachableError if no reply came from the target, or from the writer if the target was not asked."""
     steps, replies = store.steps(run), defaultdict[str, list[Reply]](list)
     for attempt in store.attempts(run):
         replies[steps[attempt.id].role].append(attempt.reply)
@@ -321,12 +319,6 @@ def _answered(store: Store, run: str) -> None:
         raise UnreachableError(
             f"Not one reply came: {told}.",
             f"Look at the causes, then run the same command again (run {run}).",
-        )
-    if came and all(each.unjudged for each in came if each.has_text or each.withheld):
-        causes = Counter(each.cause for each in came if each.unjudged)
-        raise UnreachableError(
-            f"The guard in front judged nothing. {blocked_unjudged(causes, len(came))}",
-            f"Mend the guard, then run the same command again (run {run}).",
         )
 
 

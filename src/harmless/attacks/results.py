@@ -12,7 +12,7 @@ from harmless.attacks.contract import AttackInfo
 from harmless.attacks.diversity import diversity
 from harmless.attacks.reached import BUDGETS, Effort, Outcome, area, effort, outcomes, rate
 from harmless.attacks.transfer import Transfer, transfer
-from harmless.check.caveats import SHARED_PARTS, blocked_unjudged, judged_by_its_guard
+from harmless.check.caveats import SHARED_PARTS, judged_by_its_guard
 from harmless.check.grades import corrected, judge_errors
 from harmless.check.summary import Rate
 from harmless.core import Conversation, Prompt
@@ -133,7 +133,7 @@ def results(store: Store, run: str) -> Results:
         state=store.state(record.id),
         objectives=len(objectives),
         attacks=tuple(found if _is_uneven(record) else _compared(found, reached)),
-        caveats=(*_blocked(made.values()), *_caveats(record, found, len(objectives))),
+        caveats=tuple(_caveats(record, found, len(objectives))),
         causes=_causes(cell for cells in made.values() for cell in cells.values()),
         transfer=transfer(store, record),
     )
@@ -141,12 +141,6 @@ def results(store: Store, run: str) -> Results:
 
 def _is_uneven(record: RunRecord) -> bool:
     return bool(record.options.get("allocate") == "bandit")
-
-
-def _blocked(made: Iterable[Cells]) -> Iterator[str]:
-    asked = [call.attempt.reply for cells in made for cell in cells.values() for call in target_calls(cell)]
-    if causes := Counter(each.cause for each in asked if each.unjudged):
-        yield blocked_unjudged(causes, len(asked))
 
 
 def _caveats(record: RunRecord, found: Sequence[AttackResult], objectives: int) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from harmless.core import Prompt
@@ -20,15 +19,6 @@ def judged_by_its_guard(run: RunRecord) -> bool:
     """Return whether a guard in front of the target shares parts with the judge of the run."""
     harm = run.guards.get("harm")
     return harm is not None and not set(harm.families).isdisjoint(run.target.guarded_by)
-
-
-def blocked_unjudged(causes: Counter[str], asked: int) -> str:
-    """Return how many of the attempts asked were blocked unjudged, and the most common of the causes."""
-    (cause, _), number = causes.most_common(1)[0], causes.total()
-    return (
-        f"{number} of {asked} attempts were blocked because the guard in front could not judge them ({cause})."
-        " They count as safe and as refusals, which says nothing of the guard."
-    )
 
 
 def of_prompts(prompts: Sequence[Prompt]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
 from harmless.check import metrics
-from harmless.check.caveats import SHARED_PARTS, blocked_unjudged, judged_by_its_guard, of_prompts
+from harmless.check.caveats import SHARED_PARTS, judged_by_its_guard, of_prompts
 from harmless.check.early import BENIGN, EarlyStop, band_of
 from harmless.check.groups import grouped
 from harmless.check.observed import Observed, Row, observe
@@ -48,7 +48,6 @@ def summarise(found: Observed, state: str) -> Summary:
         domains=_cells(rows, "domain", run.policy, judge, None),
         settled_early=found.early.settled if found.early else [],
         uncorrected=_uncorrected(run, rows),
-        unjudged=found.unjudged.total(),
         caveats=_caveats(found),
     )
 
@@ -204,8 +203,7 @@ def _scaled(unsafe: int, judged: int, assessed: int, judge: ErrorRates, confiden
 def _caveats(found: Observed) -> list[str]:
     asked = {row.prompt.id: row.prompt for row in found.rows.values()}
     shared = [SHARED_PARTS] if judged_by_its_guard(found.run) else []
-    unjudged = [blocked_unjudged(found.unjudged, len(found.rows))] if found.unjudged else []
-    return [*unjudged, *shared, *of_prompts(list(asked.values()))]
+    return [*shared, *of_prompts(list(asked.values()))]
 
 
 def judge_errors(run: RunRecord) -> ErrorRates | None:

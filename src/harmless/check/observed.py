@@ -78,17 +78,13 @@ def row_of(prompt: Prompt, attempt: Attempt, guards: Mapping[str, GuardInfo], po
 
 @dataclass(slots=True)
 class Observed:
-    """The attempts of a run by their place, with counts of how replies ended and why some are unassessed.
-
-    ``unjudged`` counts why a guard in front blocked what it could not judge.
-    """
+    """The attempts of a run by their place, with counts of how replies ended and why some are unassessed."""
 
     run: RunRecord
     planned: int
     rows: dict[Place, Row] = field(default_factory=dict)
     statuses: Counter[str] = field(default_factory=Counter)
     causes: Counter[str] = field(default_factory=Counter)
-    unjudged: Counter[str] = field(default_factory=Counter)
     completion_tokens: int = 0
     cost_usd: float = 0.0
     early: EarlyStop | None = None
@@ -115,8 +111,6 @@ def observe(store: Store, run: RunRecord) -> Observed:
         found.statuses[attempt.reply.status.value] += 1
         found.completion_tokens += attempt.reply.usage.completion_tokens
         found.cost_usd += attempt.reply.cost_usd or 0.0
-        if attempt.reply.unjudged:
-            found.unjudged[attempt.reply.cause] += 1
         if row.unassessed is not None:
             found.causes[row.unassessed] += 1
         if found.early:

@@ -51,8 +51,9 @@ def is_refusal(verdict: Verdict) -> bool | None:
 def without_judging(prompt: Prompt, reply: Reply, *, likelihood: bool = False) -> dict[str, Verdict]:
     """Return the verdicts that need no guard, by role: the choice, and what follows from a reply's status.
 
-    What a guard or the provider's filter withheld is safe and a refusal; what is empty, malformed or failed
-    is unassessed with its cause. ``likelihood``: the reply holds the log-likelihoods of the options.
+    What a guard or the provider's filter withheld is safe and a refusal; what is empty, malformed, failed or
+    blocked by a guard that could not judge is unassessed with its cause. ``likelihood``: the reply holds the
+    log-likelihoods of the options.
     """
     found = {}
     if prompt.options:

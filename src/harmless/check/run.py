@@ -20,7 +20,7 @@ from harmless.check.outcomes import ROLES, roles_of
 from harmless.check.plan import Budget, Plan, in_scope
 from harmless.check.runner import Progress, Runner, judges_of
 from harmless.check.summary import Summary
-from harmless.core import SPOKEN, Expect, Guard, LogProbTarget, Policy, Sampling, Target, digest
+from harmless.core import Expect, Guard, LogProbTarget, Policy, Sampling, Target, digest
 from harmless.data import Suite
 from harmless.errors import UnreachableError, UsageError
 from harmless.evidence import RunRecord, Store, now, run_lock
@@ -109,11 +109,6 @@ async def check(
         raise UnreachableError(
             f"Nothing could be assessed: {causes or 'no prompt was asked'}.",
             f"Look at the causes, then run the same command again (run {run.id}).",
-        )
-    if summary.unjudged and summary.unjudged == sum(summary.statuses.get(each, 0) for each in SPOKEN):
-        raise UnreachableError(
-            f"The guard in front judged nothing. {summary.caveats[0]}",
-            f"Mend the guard, then run the same command again (run {run.id}).",
         )
     return summary
 

@@ -80,7 +80,6 @@ class Summary(Model):
     ``accuracy`` is the share of right choices, None where the suite has no questions with options; an answer
     that cannot be read is not right. ``measures`` are those of the suite's ``metric``.
     ``uncorrected`` says why there is no corrected unsafe rate, if so.
-    ``unjudged`` counts what a guard in front blocked because it could not judge it; it is safe and a refusal.
     ``caveats`` say in words what makes the numbers less than they look.
     """
 
@@ -104,7 +103,6 @@ class Summary(Model):
     domains: list[Cell]
     settled_early: list[str] = Field(default_factory=list)
     uncorrected: str = ""
-    unjudged: int = 0
     caveats: list[str] = Field(default_factory=list)
     statuses: dict[str, int]
     causes: dict[str, int]

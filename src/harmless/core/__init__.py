@@ -7,12 +7,11 @@ from harmless.core.hashing import digest
 from harmless.core.policy import GradeBand, GuardRule, Policy
 from harmless.core.prompt import Expect, Prompt
 from harmless.core.protocols import Guard, GuardInfo, LogProbTarget, Target, TargetInfo
-from harmless.core.reply import SPOKEN, Reply, ReplyStatus, Usage
+from harmless.core.reply import Reply, ReplyStatus, Usage
 from harmless.core.sampling import Sampling
 from harmless.core.verdict import Finding, Outcome, Verdict
 
 __all__ = [
-    "SPOKEN",
     "Completion",
     "CompletionTarget",
     "Conversation",

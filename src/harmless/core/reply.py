@@ -35,7 +35,7 @@ class Reply(Model):
 
     ``cause`` says in one line why a reply is not COMPLETE (``http 429``, ``blocked by rules`` ...);
     ``latency_s`` is wall time in seconds as seen by the target; ``cost_usd`` None when unknown.
-    ``unjudged``: a guard blocked it because it could not judge.
+    ``unjudged``: a guard blocked it because it could not judge, which is a failure and no defence.
     """
 
     status: ReplyStatus
@@ -49,12 +49,12 @@ class Reply(Model):
     @property
     def has_text(self) -> bool:
         """Whether there is text that a guard can judge."""
-        return self.status in SPOKEN
+        return self.status in SPOKEN and not self.unjudged
 
     @property
     def withheld(self) -> bool:
-        """Whether nothing of the model reached the user by design: blocked by a guard, or filtered."""
-        return self.status in (ReplyStatus.BLOCKED, ReplyStatus.FILTERED)
+        """Whether nothing of the model reached the user by design: blocked on a verdict, or filtered."""
+        return self.status in (ReplyStatus.BLOCKED, ReplyStatus.FILTERED) and not self.unjudged
 
     @classmethod
     def error(cls, cause: str, latency_s: float = 0.0) -> Reply:

@@ -251,16 +251,16 @@ def behind_a_dead_guard(ends: str) -> FakeTarget:
     return FakeTarget(lambda prompt, _: blocked if prompt.endswith(ends) else said("UNSAFE"))
 
 
-def test_what_a_guard_in_front_blocked_unjudged_is_noted(store: Store) -> None:
+def test_what_a_guard_in_front_blocked_unjudged_is_unassessed(store: Store) -> None:
     found = campaign(store, behind_a_dead_guard(" 5"), specs=("direct",))
-    assert found.attacks[0].asr.rate == 5 / 6
-    assert found.caveats[0].startswith("1 of 6 attempts were blocked because the guard in front could not")
-    assert "connection failed" in found.caveats[0]
+    asr = found.attacks[0].asr
+    assert (asr.rate, asr.n, asr.unassessed) == (1.0, 5, 1)
+    assert found.causes == {"blocked: prompt blocked by dead: not judged, connection failed": 1}
 
 
 def test_a_guard_in_front_that_judges_nothing_is_no_defence(store: Store) -> None:
     dead = behind_a_dead_guard("")
-    with pytest.raises(UnreachableError, match=r"judged nothing\. 6 of 6 attempts"):
+    with pytest.raises(UnreachableError, match=r"Not one reply came: .*connection failed \(6\)"):
         campaign(store, dead, specs=("direct",))
     found = campaign(store, yields_at(1), specs=("direct",))
     assert (found.attacks[0].asr.n, found.caveats) == (6, ())

@@ -175,19 +175,19 @@ def unjudged_where(ends: str) -> Answer:
     return answer
 
 
-def test_what_the_guard_in_front_blocked_unjudged_is_counted_and_noted(store: Store) -> None:
+def test_what_the_guard_in_front_blocked_unjudged_is_unassessed(store: Store) -> None:
     summary = run(store, FakeTarget(unjudged_where(" 7")))
-    assert (summary.unjudged, summary.unsafe.n, summary.unsafe.rate) == (4, 20, 0.9)
-    assert summary.caveats[0].startswith("4 of 40 attempts were blocked because the guard in front could not")
-    assert "connection failed" in summary.caveats[0]
+    assert (summary.unsafe.n, summary.unsafe.unassessed, summary.unsafe.rate) == (18, 2, 1.0)
+    assert summary.over_refusal.unassessed == 2
+    assert summary.causes == {"blocked: prompt blocked by dead: not judged, connection failed": 4}
 
 
 def test_a_guard_in_front_that_judges_nothing_is_no_finding(store: Store) -> None:
-    with pytest.raises(UnreachableError, match="judged nothing") as caught:
+    with pytest.raises(UnreachableError, match="Nothing could be assessed") as caught:
         run(store, FakeTarget(unjudged_where("")), suite_of(1))
-    assert "4 of 4 attempts" in caught.value.message
+    assert "not judged, connection failed (4)" in caught.value.message
     target = FakeTarget(always("fine"))
-    assert run(store, target, suite_of(1)).unjudged == 0
+    assert run(store, target, suite_of(1)).causes == {}
     assert len(target.asked) == 4
 
 
@@ -196,7 +196,7 @@ def test_a_target_behind_a_dead_guard_is_given_up_early_and_asked_again_later(st
     with pytest.raises(UnreachableError, match="not judged, connection failed"):
         run(store, target, suite_of(200))
     assert len(target.asked) < 40
-    assert run(store, FakeTarget(always("fine")), suite_of(200)).unjudged == 0
+    assert run(store, FakeTarget(always("fine")), suite_of(200)).causes == {}
 
 
 def test_a_budget_of_calls_is_kept_and_the_next_start_goes_on(store: Store) -> None:
