@@ -31,7 +31,7 @@ def make(
     target: str = "embedded",
     /,
     *,
-    guard: str = "embedded",
+    guard: str | None = None,
     checking: Checking = Checking(),  # noqa: B008 - frozen
     attack: str = "none",
     align: str | None = None,
@@ -49,7 +49,8 @@ def make(
 
     Args:
         target: embedded, embedded:FILE.gguf, openai:MODEL, anthropic:MODEL, hf:PATH, scripted:FILE.
-        guard: the guard to put in front; see `harmless guard list`.
+        guard: the guard to put in front, see `harmless guard list`; default encoder where the extra encoder is
+            installed, else embedded.
         attack: also attack with so many calls of the target, e.g. 200calls, half of which are made again at the
             end; default none. Needs the extra data.
         align: method to train the target by, see `harmless align`, or none; default simpo for embedded where
@@ -59,6 +60,7 @@ def make(
     """
     what = checking.prepared(target, asking)
     calls = _calls(attack)
+    front = guard or _guard(quiet=json)
     aligning = _aligning(target, align, out, lambda spec: asking.target(spec, what.policy), quiet=json)
 
     async def run() -> Made:
@@ -66,7 +68,7 @@ def make(
             with live("asking", quiet=json) as observe:
                 attacking = Attacking(calls, _telling("attacking", quiet=json), observe) if calls else None
                 return await make_harmless(
-                    what.target, guard, what.suite, what.policy, store, what.judges, what.options,
+                    what.target, front, what.suite, what.policy, store, what.judges, what.options,
                     out=out, attacking=attacking, aligning=aligning, started=show_plan, observe=observe,
                 )  # fmt: skip
         finally:
@@ -84,6 +86,20 @@ def make(
     if made.attacked:
         show_attacked(made.attacked, out / LESSONS)
     console.print(f"Report: {made.report}")
+
+
+def _guard(*, quiet: bool) -> str:
+    """Return `encoder` where it can run, else `embedded`, and say what is missing."""
+    from harmless.guards import bert
+
+    if bert.installed():
+        return "encoder"
+    if not quiet:
+        err.print(
+            "Guarded by 'embedded', which knows words: with the extra 'encoder' the default is that guard,"
+            " which reads sentences; see docs/guards.md."
+        )
+    return "embedded"
 
 
 def _calls(budget: str) -> int:

@@ -84,9 +84,14 @@ def shortened(tokenizer: Any, texts: Sequence[str], longest: int) -> list[list[i
     return [ids if len(ids) <= longest else ids[:head] + ids[head - longest :] for ids in found]
 
 
+def installed() -> bool:
+    """Tell whether onnxruntime and tokenizers are installed; neither is imported."""
+    return all(find_spec(package) for package in PACKAGES)
+
+
 def require(what: str) -> None:
-    """Raise MissingExtraError unless onnxruntime and tokenizers are installed; neither is imported."""
-    if not all(find_spec(package) for package in PACKAGES):
+    """Raise MissingExtraError unless what runs an encoder is installed."""
+    if not installed():
         raise MissingExtraError(what, EXTRA)
 
 

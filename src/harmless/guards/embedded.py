@@ -74,51 +74,61 @@ class EmbeddedGuard:
         return self._artefacts[name].weights
 
     def _judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
-        read = readings([prompt_text(e) for e in exchanges])
-        every = self._model("prompt").scores([hashed(read.texts)])[:, 0]
-        slope, bias = self._artefacts["prompt"].metadata["calibration"]
-        chances, scores = sigmoid(read.worst(every * slope + bias)), every[read.starts]
-        replied = [i for i, exchange in enumerate(exchanges) if exchange.reply is not None]
-        if replied:
-            chances[replied] = self._reply_chances([exchanges[i] for i in replied], scores[replied])
-        threshold = float(self._artefacts["prompt"].metadata["threshold"])
-        unsafe = [i for i, chance in enumerate(chances.tolist()) if chance >= threshold]
-        found = self.flagged([exchanges[i] for i in unsafe], chances[unsafe].tolist())
-        flags = dict(zip(unsafe, found, strict=True))
-        return [
-            flags[i] if i in flags else Verdict(outcome=Outcome.SAFE, score=chance)
-            for i, chance in enumerate(chances.tolist())
-        ]
+        threshold = self.info.threshold
+        asked, replied = sides(exchanges)
+        chances = np.empty(len(exchanges))
+        chances[asked] = self._prompt_chances([prompt_text(exchanges[i]) for i in asked])
+        chances[replied] = self.reply_chances([exchanges[i] for i in replied], threshold)
+        return self.verdicts(exchanges, chances, threshold)
 
-    def _reply_chances(
-        self, exchanges: Sequence[Exchange], prompts: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        replies = self._model("reply").scores(harm_views([e.reply or "" for e in exchanges]))[:, 0]
+    def _prompt_chances(self, prompts: Sequence[str]) -> NDArray[np.float64]:
+        read = readings(prompts)
+        slope, bias = self._artefacts["prompt"].metadata["calibration"]
+        return sigmoid(read.worst(self._model("prompt").scores([hashed(read.texts)])[:, 0] * slope + bias))
+
+    def reply_chances(self, exchanges: Sequence[Exchange], threshold: float) -> NDArray[np.float64]:
+        """Return the (exchanges,) chances of harm of replies, which are withheld from ``threshold``.
+
+        One threshold serves prompts and replies, so the log-odds move from the one that replies have to it.
+        """
+        prompts = self.prompt_scores([prompt_text(exchange) for exchange in exchanges])
+        views = harm_views([exchange.reply or "" for exchange in exchanges])
+        replies = np.clip(self._model("reply").scores(views)[:, 0], -LIMIT, LIMIT)
         fitted = self._artefacts["reply"].metadata
         weights, own = fitted["context"], fitted["threshold"]
-        total = weights["prompt"] * np.clip(prompts, -LIMIT, LIMIT) + weights["reply"] * np.clip(
-            replies, -LIMIT, LIMIT
-        )
-        # One threshold serves both heads: shift the log-odds so that the reply's own falls on the prompt's.
-        wanted = float(self._artefacts["prompt"].metadata["threshold"])
-        return sigmoid(total + weights["bias"] + _logit(wanted) - _logit(own))
+        total = weights["prompt"] * prompts + weights["reply"] * replies + weights["bias"]
+        return sigmoid(total + _logit(threshold) - _logit(own))
 
     def prompt_scores(self, prompts: Sequence[str]) -> NDArray[np.float64]:
         """Return the (prompts,) log-odds of harm, not calibrated, cut to +-``LIMIT``."""
         return np.clip(self._model("prompt").scores([hashed(prompts)])[:, 0], -LIMIT, LIMIT)
 
-    def flagged(
+    def verdicts(
         self,
         exchanges: Sequence[Exchange],
-        chances: Sequence[float],
+        chances: NDArray[np.float64],
+        threshold: float,
         *,
         rule: str = "embedded",
         words: bool = True,
     ) -> list[Verdict]:
-        """Return the verdicts on exchanges that ``rule`` finds unsafe, with hazard and driving words.
+        """Return the verdict on each exchange; what ``rule`` finds unsafe gets its hazard and driving words.
 
         Without ``words`` the finding is the whole text.
         """
+        found = [Verdict(outcome=Outcome.SAFE, score=chance) for chance in chances.tolist()]
+        unsafe = np.flatnonzero(chances >= threshold).tolist()
+        for i, verdict in zip(
+            unsafe,
+            self._unsafe([exchanges[i] for i in unsafe], chances[unsafe].tolist(), rule, words),
+            strict=True,
+        ):
+            found[i] = verdict
+        return found
+
+    def _unsafe(
+        self, exchanges: Sequence[Exchange], chances: Sequence[float], rule: str, words: bool
+    ) -> list[Verdict]:
         texts = [exchange.prompt if exchange.reply is None else exchange.reply for exchange in exchanges]
         hazards = self._namer.name(texts)
         replied = [exchange.reply is not None for exchange in exchanges]
@@ -147,6 +157,12 @@ class EmbeddedGuard:
 def embedded() -> EmbeddedGuard:
     """Return the embedded guard with the shipped weights, which are read at its first use."""
     return EmbeddedGuard()
+
+
+def sides(exchanges: Sequence[Exchange]) -> tuple[list[int], list[int]]:
+    """Return the places of prompts without a reply, and of those with one."""
+    replied = [i for i, exchange in enumerate(exchanges) if exchange.reply is not None]
+    return [i for i, exchange in enumerate(exchanges) if exchange.reply is None], replied
 
 
 def _unsafe(

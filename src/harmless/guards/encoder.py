@@ -1,7 +1,8 @@
 """Tier 2 of the embedded guard: a small fine-tuned sentence encoder, by itself or averaged with tier 1.
 
 The encoder reads word order and paraphrase, which the n-grams of tier 1 cannot; tier 1 knows strings that the
-encoder has never seen. Both say log-odds of harm, calibrated on rows that neither was trained on.
+encoder has never seen. Both say log-odds of harm, calibrated on rows that neither was trained on. The encoder
+has learnt prompts only, so replies are judged by tier 1.
 """
 
 from __future__ import annotations
@@ -13,24 +14,27 @@ from numpy.typing import NDArray
 
 from harmless.core.exchange import Exchange
 from harmless.core.protocols import GuardInfo
-from harmless.core.verdict import Outcome, Verdict
+from harmless.core.verdict import Verdict
 from harmless.errors import UsageError
 from harmless.guards import bert
 from harmless.guards.batches import judge_each
 from harmless.guards.bert import Encoder
-from harmless.guards.embedded import EmbeddedGuard
+from harmless.guards.embedded import EmbeddedGuard, sides
 from harmless.guards.linear import sigmoid
 from harmless.guards.reading import readings
 from harmless.guards.views import prompt_text
 
 NAME, ALONE = "encoder", "alone"
+#: Says in the revision that replies are judged, too.
+REPLIES = "replies"
 
 
 class EncoderGuard:
-    """Judges prompts, the last user message after the earlier ones; replies are left to others.
+    """Judges prompts, the last user message after the earlier ones; a reply is judged as tier 1 does.
 
-    The score is a calibrated probability of harm on data that is half harmful. What is flagged gets findings
-    of tier 1: the most likely SALAD-Bench domain and, where both tiers judge, the words that drove its score.
+    Tier 2 by itself (``alone``) judges prompts only. The score is a calibrated probability of harm on data that
+    is half harmful. What is flagged gets findings of tier 1: the most likely SALAD-Bench domain and, where both
+    tiers judge, the words that drove its score.
     """
 
     def __init__(self, encoder: Encoder, first: EmbeddedGuard | None = None, *, alone: bool = False) -> None:
@@ -43,9 +47,9 @@ class EncoderGuard:
         first = self._first.info
         return GuardInfo(
             name=f"{NAME}({ALONE})" if self._alone else NAME,
-            revision=f"{self._encoder.revision}-{first.revision}",
+            revision=f"{self._encoder.revision}-{first.revision}" + ("" if self._alone else f"-{REPLIES}"),
             family=first.family,
-            sees="prompt",
+            sees="prompt" if self._alone else "both",
             threshold=self._fitted["threshold"],
             hazards=first.hazards,
             licence=self._encoder.metadata["licence"],
@@ -57,15 +61,14 @@ class EncoderGuard:
         return judge_each(exchanges, self._judge)
 
     def _judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
-        chances = self._chances([prompt_text(exchange) for exchange in exchanges]).tolist()
-        unsafe = [i for i, chance in enumerate(chances) if chance >= self._fitted["threshold"]]
-        asked = [Exchange(conversation=exchanges[i].conversation) for i in unsafe]
-        found = self._first.flagged(asked, [chances[i] for i in unsafe], rule=NAME, words=not self._alone)
-        flags = dict(zip(unsafe, found, strict=True))
-        return [
-            flags[i] if i in flags else Verdict(outcome=Outcome.SAFE, score=chance)
-            for i, chance in enumerate(chances)
-        ]
+        threshold = self._fitted["threshold"]
+        asked, replied = (list(range(len(exchanges))), []) if self._alone else sides(exchanges)
+        chances = np.empty(len(exchanges))
+        chances[asked] = self._chances([prompt_text(exchanges[i]) for i in asked])
+        chances[replied] = self._first.reply_chances([exchanges[i] for i in replied], threshold)
+        # The finding of the encoder by itself is the whole prompt, whatever was replied.
+        judged = [Exchange(conversation=each.conversation) for each in exchanges] if self._alone else exchanges
+        return self._first.verdicts(judged, chances, threshold, rule=NAME, words=not self._alone)
 
     def _chances(self, texts: Sequence[str]) -> NDArray[np.float64]:
         read = readings(texts)

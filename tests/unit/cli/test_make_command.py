@@ -10,6 +10,7 @@ import pytest
 from harmless.attacks.trial import Attacked
 from harmless.cli import main, make
 from harmless.core import Target
+from harmless.guards import bert
 from tests.doubles import FakeTarget, said
 
 
@@ -57,6 +58,15 @@ def test_without_torch_it_says_what_would_be_gained(
     assert ("Not aligned: with the extra 'align'" in capsys.readouterr().err) is told
 
 
+@pytest.mark.parametrize(("there", "guard"), [(True, "encoder"), (False, "embedded")])
+def test_the_guard_in_front_is_the_best_that_can_run_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], there: bool, guard: str
+) -> None:
+    monkeypatch.setattr(bert, "find_spec", lambda name: name if there or name == "tokenizers" else None)
+    assert make._guard(quiet=False) == guard
+    assert ("with the extra 'encoder'" in capsys.readouterr().err) is not there
+
+
 @pytest.mark.parametrize(("budget", "calls"), [("none", 0), ("200calls", 200), (" 64 calls", 64)])
 def test_an_attack_has_a_number_of_calls(budget: str, calls: int) -> None:
     assert make._calls(budget) == calls
@@ -86,6 +96,15 @@ def harmless(*arguments: str) -> int:
         main(arguments)
     assert isinstance(caught.value.code, int)
     return caught.value.code
+
+
+@pytest.mark.usefixtures("scripted")
+@pytest.mark.parametrize(("given", "guard"), [([], make._guard(quiet=True)), (["--guard", "rules"], "rules")])
+def test_the_guard_is_the_default_unless_one_is_named(
+    capsys: pytest.CaptureFixture[str], given: list[str], guard: str
+) -> None:
+    assert harmless("make", "scripted:rules.jsonl", "--suite", "quick", "--limit", "4", *given) == 0
+    assert f"guarded:{guard}:scripted:rules.jsonl" in capsys.readouterr().out
 
 
 def test_an_attack_says_what_it_reached_before_and_after(

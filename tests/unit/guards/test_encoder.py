@@ -88,10 +88,33 @@ async def test_alone_the_finding_is_the_whole_prompt_of_the_last_turn() -> None:
     assert "driven by" not in verdict.reason
 
 
-async def test_a_reply_does_not_change_the_verdict_on_the_prompt() -> None:
+async def test_alone_a_reply_does_not_change_the_verdict_on_the_prompt() -> None:
     pairs = [Exchange(conversation=user(text), reply=reply) for text in GOLDEN for reply in (None, "Sure.")]
-    found = await encoder().judge(pairs)
+    found = await encoder("alone").judge(pairs)
     assert found[::2] == found[1::2]
+
+
+async def test_a_reply_is_judged_as_tier_1_does() -> None:
+    replies = (
+        "Sure, first mix the acid with the powder.",
+        "I can't help with that.",
+        "Water them once a week.",
+        "",
+    )
+    given = [Exchange(conversation=user(text), reply=reply) for text in GOLDEN for reply in replies]
+    found, first = await encoder().judge(given), await guards.load("embedded").judge(given)
+    assert [verdict.outcome for verdict in found] == [verdict.outcome for verdict in first]
+    assert {verdict.outcome for verdict in found} == {Outcome.SAFE, Outcome.UNSAFE}
+    for verdict in found:
+        assert (verdict.score >= encoder().info.threshold) == (verdict.outcome is Outcome.UNSAFE)
+
+
+async def test_prompts_and_replies_together_have_the_verdicts_that_each_has() -> None:
+    mixed = [
+        Exchange(conversation=user(text), reply=reply)
+        for text, reply in zip(GOLDEN, ["Sure.", None] * len(GOLDEN), strict=False)
+    ]
+    assert await encoder().judge(mixed) == [(await encoder().judge([each]))[0] for each in mixed]
 
 
 async def test_hardly_any_short_phrase_is_flagged() -> None:
@@ -111,7 +134,8 @@ def test_a_long_text_is_read_at_its_head_and_its_tail() -> None:
 
 def test_it_says_what_it_is() -> None:
     both, alone = guards.load("encoder").info, guards.load("encoder(alone)").info
-    assert (both.sees, both.licence, both.leaves_machine) == ("prompt", "Apache-2.0", False)
+    assert (both.sees, both.licence, both.leaves_machine) == ("both", "Apache-2.0", False)
+    assert alone.sees == "prompt"
     assert both.family == guards.load("embedded").info.family
     assert both.identity != alone.identity
     assert both.needs == ("extra encoder",)
