@@ -9,7 +9,8 @@ everyday prompts. With ``--data`` also prompts that it never saw the like of: ha
 guards' training data, and ordinary instructions. No evaluation suite is used. Greedy replies of 12 tokens;
 whether they refuse is what the guard ``refusal`` says. AUROC is that of the leaning to refuse, over all pairs
 held back.
-Goes on where it stopped; writes ``bench/results/align_methods.json``.
+``gate`` is fitted on ``--limit`` prompts of each source, without replies and passes; where no method before it
+has held prompts back, those are its own. Goes on where it stopped; writes ``bench/results/align_methods.json``.
 """
 
 from __future__ import annotations
@@ -31,11 +32,14 @@ from harmless.align.constitution import load_constitution
 from harmless.align.constitutional import Revising
 from harmless.align.examples import Example, read_examples
 from harmless.align.frontier import held_back, leaning, measure
-from harmless.align.gather import DEVELOPMENT, Gathering
+from harmless.align.gated import GATE, Gating, gate
+from harmless.align.gather import DEVELOPMENT, PROMPTS, Gathering
 from harmless.align.methods import method
 from harmless.align.run import Alignment, align, opened, read_manifest
+from harmless.align.settings import Tuning
 from harmless.core import Expect, user
 from harmless.data import load_suite
+from harmless.data.files import read_rows
 from harmless.internals.model import LocalModel
 from harmless.targets.local import open_model
 
@@ -58,6 +62,10 @@ def trained(name: str, options: argparse.Namespace) -> Path:
         (folder / "data").mkdir(parents=True, exist_ok=True)
         shutil.copy(kept, folder / "data" / kept.name)
     named, _, rate = name.partition("@")
+    if named == GATE:
+        gating = Gating("embedded", Gathering(limit=options.limit, seed=options.seed), folder)
+        anyio.run(gate, gating, opened("embedded", Tuning(), "cpu"), None, _tell)
+        return folder
     tuning = method(named).tuning(epochs=options.passes, rate=float(rate) if rate else None, seed=options.seed)
     # The same replies for all methods, whether or not they need the bad ones.
     gathering = Gathering(limit=options.limit, bad=True, reply_tokens=12, seed=options.seed)
@@ -74,7 +82,8 @@ def trained(name: str, options: argparse.Namespace) -> Path:
 
 def sets(folder: Path, data: Path | None, seed: int) -> dict[str, list[Example]]:
     """Return the prompts that all methods are asked."""
-    held = read_examples(folder / "data" / DEVELOPMENT)
+    path = folder / "data" / DEVELOPMENT
+    held = read_examples(path) if path.is_file() else _gated(folder / "data" / PROMPTS)
     found = {
         "pairs held back": [each for each in held if each.pair],
         "everyday held back": [each for each in held if not each.pair],
@@ -94,8 +103,14 @@ def sets(folder: Path, data: Path | None, seed: int) -> dict[str, list[Example]]
     return found
 
 
-def _example(text: str, expect: Expect) -> Example:
-    return Example(conversation=user(text), good="not asked for", expect=expect)
+def _example(text: str, expect: Expect, pair: str | None = None) -> Example:
+    return Example(conversation=user(text), good="not asked for", expect=expect, pair=pair)
+
+
+def _gated(path: Path) -> list[Example]:
+    """Return the prompts that a gate was not fitted on; their replies are not known."""
+    rows = [row for _, row in read_rows(path) if row["part"] == "development"]
+    return [_example(row["prompt"], Expect(row["expect"]), row["pair"]) for row in rows]
 
 
 def perplexity(local: LocalModel) -> float:
@@ -160,19 +175,23 @@ def main() -> None:
         same = all(before.get(name) == document[name] for name in ("passes", "limit", "seed"))
         document["methods"] = before["methods"] if same else {}
     asked: dict[str, list[Example]] = {}
+    own: dict[str, Any] = {}  # where a gate came first, where the model stood before on the prompts of the gate
     for name in options.methods:
         folder = trained(name, options)
         if not asked:
             asked = sets(folder, options.data, options.seed)
-            document["methods"]["before"] = anyio.run(standing, open_model("embedded", "cpu"), asked)
-            print(_line("before", document["methods"]["before"]), flush=True)
+            before = anyio.run(standing, open_model("embedded", "cpu"), asked)
+            print(_line("before", before), flush=True)
+            own = {"before": before} if name == GATE else {}
+            document["methods"] |= {} if own and "before" in document["methods"] else {"before": before}
         found = anyio.run(standing, open_model(f"hf:{folder}", "cpu"), asked)
         print(_line(name, found), flush=True)
         manifest = read_manifest(folder)
         document["methods"][name] = {
             **found,
-            "separation": [each["score"] for each in manifest["history"]],
-            "steps": manifest["steps"],
+            **own,
+            "separation": [each["score"] for each in manifest.get("history", ())],
+            "steps": manifest.get("steps", 0),
             "seconds": manifest["seconds"],
         }
         path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

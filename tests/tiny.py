@@ -12,7 +12,9 @@ TEMPLATE = (
 MARKS = ["<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 
 
-def saved(folder: Path, *, seed: int = 1, template: str | None = TEMPLATE, kind: str = "llama") -> Path:
+def saved(
+    folder: Path, *, seed: int = 1, template: str | None = TEMPLATE, kind: str = "llama", layers: int = 2
+) -> Path:
     """Write a byte-level tokenizer and a small model (a Llama, or another ``kind``) with random weights."""
     import torch
     import transformers
@@ -32,7 +34,7 @@ def saved(folder: Path, *, seed: int = 1, template: str | None = TEMPLATE, kind:
         vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=64,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=CONTEXT,

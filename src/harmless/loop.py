@@ -21,12 +21,12 @@ from harmless.evidence import Store
 from harmless.targets.guarded import GuardedTarget
 
 if TYPE_CHECKING:
-    from harmless.align.run import Told
+    from harmless.align.run import Aligned, Told
 
-#: Time that the weights are trained for, in minutes.
+#: Time that weights are trained for where the method is not `gate`, in minutes.
 MINUTES = 2.5
-#: Examples of each source that it is trained on.
-EXAMPLES = 160
+#: Examples of each source that they are trained on, and prompts of each that a gate is fitted on: five minutes.
+EXAMPLES, PROMPTS = 160, 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,17 +146,11 @@ def best_of(proof: Proof, policy: Policy) -> tuple[str, str]:
 
 
 async def _aligned(what: Aligning, store: Store, learnt: Learnt | None) -> str:
-    """Return the spec of the aligned model, trained now unless it is there."""
-    from anyio.to_thread import run_sync
+    """Return the spec of the aligned model, made now unless it is there."""
+    from harmless.align.run import MANIFEST, read_manifest, served
 
-    from harmless.align.drafts import OWN
-    from harmless.align.gather import Gathering
-    from harmless.align.methods import method
-    from harmless.align.run import MANIFEST, Alignment, align, opened, read_manifest, served
-
-    tuning = method(what.method).tuning(minutes=MINUTES)
     further = (learnt.run,) if learnt and learnt.examples else ()
-    # What was trained on other lessons is another model.
+    # What learnt from other lessons is another model.
     folder = what.folder.with_name("-".join((what.folder.name, *further)))
     if (folder / MANIFEST).is_file():
         manifest = read_manifest(folder)
@@ -167,24 +161,42 @@ async def _aligned(what: Aligning, store: Store, learnt: Learnt | None) -> str:
             )
         _keep_apart(folder, what.measured)
     else:
-        gathering = Gathering(
-            (*OWN, *further), limit=EXAMPLES, bad=tuning.pairs, reply_tokens=12, evaluations=what.measured
-        )
-        alignment = Alignment(what.spec, what.method, gathering, tuning, folder)
-        local = await run_sync(opened, what.spec, tuning)
-        manifest = (await align(alignment, local, store, _steps(what.tell))).manifest
+        manifest = (await _align(what, store, folder, further)).manifest
     return served(folder, manifest)
+
+
+async def _align(what: Aligning, store: Store, folder: Path, further: tuple[str, ...]) -> Aligned:
+    from anyio.to_thread import run_sync
+
+    from harmless.align.drafts import OWN
+    from harmless.align.gated import GATE, Gating, gate
+    from harmless.align.gather import Gathering
+    from harmless.align.methods import method
+    from harmless.align.run import Alignment, align, opened
+    from harmless.align.settings import Tuning
+
+    gathering = Gathering((*OWN, *further), evaluations=what.measured)
+    if what.method == GATE:
+        gating = Gating(what.spec, replace(gathering, limit=PROMPTS), folder)
+        return await gate(gating, await run_sync(opened, what.spec, Tuning()), store, _steps(what.tell))
+    tuning = method(what.method).tuning(minutes=MINUTES)
+    gathering = replace(gathering, limit=EXAMPLES, bad=tuning.pairs, reply_tokens=12)
+    alignment = Alignment(what.spec, what.method, gathering, tuning, folder)
+    return await align(alignment, await run_sync(opened, what.spec, tuning), store, _steps(what.tell))
 
 
 def _keep_apart(folder: Path, measured: Sequence[Suite]) -> None:
     """Stop with GateFailedError if the model in a folder was aligned on what it is to be measured with."""
     from harmless.align.examples import read_examples
     from harmless.align.gather import DEVELOPMENT, TRAIN
+    from harmless.align.gather import PROMPTS as WITHOUT_REPLIES
     from harmless.align.run import DATA
+    from harmless.data.files import read_rows
     from harmless.data.overlap import assert_no_contamination
 
-    files = [folder / DATA / name for name in (TRAIN, DEVELOPMENT)]
+    files, prompts = [folder / DATA / name for name in (TRAIN, DEVELOPMENT)], folder / DATA / WITHOUT_REPLIES
     learned = {each.text for file in files if file.is_file() for each in read_examples(file)}
+    learned |= {str(row["prompt"]) for _, row in read_rows(prompts)} if prompts.is_file() else set()
     try:
         assert_no_contamination(sorted(learned), measured)
     except GateFailedError as error:

@@ -10,7 +10,9 @@ import anyio
 import pytest
 
 from harmless import guards, loop
+from harmless.align.drafts import Draft
 from harmless.align.examples import Example, write_examples
+from harmless.align.gather import write_prompts
 from harmless.attacks.trial import Learnt
 from harmless.check import CheckOptions, load_policy
 from harmless.core import Expect, Target
@@ -175,11 +177,18 @@ def test_the_suite_is_kept_out_of_what_is_trained_on(
     assert seen[0].gathering.evaluations == (suite,)
 
 
-def test_a_model_aligned_on_prompts_of_the_suite_is_not_taken(tmp_path: Path, suite: Suite) -> None:
+@pytest.mark.parametrize("replied", [True, False])
+def test_a_model_aligned_on_prompts_of_the_suite_is_not_taken(
+    tmp_path: Path, suite: Suite, replied: bool
+) -> None:
     (tmp_path / "align.json").write_text(json.dumps({"base": {"target": "embedded"}, "files": []}))
     (tmp_path / "data").mkdir()
-    learned = Example(conversation=suite.prompts[0].conversation, good="No.", expect=Expect.REFUSE)
-    write_examples(tmp_path / "data" / "development.jsonl", [learned])
+    conversation = suite.prompts[0].conversation
+    if replied:
+        learned = Example(conversation=conversation, good="No.", expect=Expect.REFUSE)
+        write_examples(tmp_path / "data" / "development.jsonl", [learned])
+    else:
+        write_prompts(tmp_path / "data", [Draft(conversation, Expect.REFUSE)], [])
     what = Aligning("embedded", "dpo", tmp_path, lambda spec: model("x", harmful), measured=(suite,))
     with (
         Store(tmp_path / "evidence.db") as store,
@@ -187,6 +196,29 @@ def test_a_model_aligned_on_prompts_of_the_suite_is_not_taken(tmp_path: Path, su
     ):
         anyio.run(loop._aligned, what, store, None)
     assert "another --out" in caught.value.next_step
+
+
+def test_gates_learn_from_all_prompts_but_those_of_the_suite(
+    tmp_path: Path, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harmless.align import gated, run
+
+    class Trained:
+        manifest = {"base": {"target": "hf:tiny"}, "files": []}  # noqa: RUF012 - a stand-in
+
+    asked: list[gated.Gating] = []
+
+    async def gate(what: gated.Gating, *_: object) -> Trained:
+        asked.append(what)
+        return Trained()
+
+    monkeypatch.setattr(gated, "gate", gate)
+    monkeypatch.setattr(run, "opened", lambda *_: None)
+    what = Aligning("hf:tiny", "gate", tmp_path / "x", lambda spec: model("x", harmful), measured=(suite,))
+    with Store(tmp_path / "evidence.db") as store:
+        assert anyio.run(loop._aligned, what, store, None) == f"hf:{tmp_path / 'x'}"
+    assert asked[0].gathering.evaluations == (suite,)
+    assert asked[0].gathering.limit == loop.PROMPTS
 
 
 def test_examples_from_an_attack_make_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

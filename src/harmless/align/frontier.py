@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from anyio.to_thread import run_sync
 
+from harmless.align.drafts import Draft
 from harmless.align.encoding import Encoded, encoded
 from harmless.align.examples import Example
 from harmless.align.lora import speaking
 from harmless.align.network import greedy
 from harmless.align.settings import Tuning
+from harmless.align.split import Each
 from harmless.align.upper import Upper, reference
 from harmless.core import Exchange, Expect
 from harmless.errors import UnreachableError, UsageError
@@ -71,7 +73,7 @@ class Leaning:
         return self.refused - DEAR * max(0.0, self.over_refused - tolerated)
 
 
-def few(examples: Sequence[Example], count: int = FEW) -> list[Example]:
+def few(examples: Sequence[Each], count: int = FEW) -> list[Each]:
     """Return at most ``count`` examples, contrast pairs first; half harmful and half benign if there are."""
     paired = [each for each in examples if each.pair]
     order = [*paired, *(each for each in examples if not each.pair)]
@@ -80,7 +82,7 @@ def few(examples: Sequence[Example], count: int = FEW) -> list[Example]:
     return [*harmful, *benign]
 
 
-async def measure(local: LocalModel, examples: Sequence[Example]) -> Frontier:
+async def measure(local: LocalModel, examples: Sequence[Draft | Example]) -> Frontier:
     """Return where the model stands on prompts that are not trained on, by its first greedy tokens.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ from harmless.guards.train import contamination, own
 from harmless.screen import screen
 
 TRAIN, DEVELOPMENT = "train.jsonl", "development.jsonl"
+#: Prompts of which no replies were gathered.
+PROMPTS = "prompts.jsonl"
 
 #: Replies that were asked already.
 KEPT = "replies.jsonl"
@@ -108,11 +111,11 @@ async def gather(
         UnreachableError: a hub is out of reach; BadFileError: a file is not what it should be.
     """
     drafts, left_out = collected(what, store)
-    wanted = told = await _told(drafts, left_out)
+    wanted = known = await told(drafts, left_out)
     if maker is not None:
-        told = await _made(told, maker, target, folder / KEPT, left_out)
-    replies = await _asked(target, told, what, folder, observe)
-    examples = await _screened(await _filled(told, replies, what, left_out), what, left_out)
+        known = await _made(known, maker, target, folder / KEPT, left_out)
+    replies = await _asked(target, known, what, folder, observe)
+    examples = await _screened(await _filled(known, replies, what, left_out), what, left_out)
     if not examples:
         raise UsageError("Nothing is left to align on.", f"Left out: {counts_of(left_out)}.")
     _assert_none_lost(wanted, examples, left_out)
@@ -121,7 +124,9 @@ async def gather(
     return Gathered(tuple(train), tuple(development), card)
 
 
-def assert_both_kinds(wanted: Sequence[Example], left: Sequence[Example], left_out: Mapping[str, int]) -> None:
+def assert_both_kinds(
+    wanted: Sequence[Draft | Example], left: Sequence[Draft | Example], left_out: Mapping[str, int]
+) -> None:
     """Stop if there are no harmful prompts, or no benign ones: the other kind alone teaches one answer to all.
 
     Raises:
@@ -140,7 +145,7 @@ def assert_both_kinds(wanted: Sequence[Example], left: Sequence[Example], left_o
 
 
 def _assert_none_lost(
-    wanted: Sequence[Draft | Example], left: Sequence[Example], left_out: Mapping[str, int]
+    wanted: Sequence[Draft | Example], left: Sequence[Draft | Example], left_out: Mapping[str, int]
 ) -> None:
     for expect, kind in ((Expect.REFUSE, "harmful"), (Expect.ANSWER, "benign")):
         count = sum(each.expect is expect for each in wanted)
@@ -165,6 +170,19 @@ def collected(what: Gathering, store: Store | None = None) -> tuple[list[Draft],
     _may_be_used(drafts, allowed=what.allow_non_commercial)
     certify([draft.text for draft in drafts], evaluations)
     return drafts, left_out
+
+
+def write_prompts(folder: Path, train: Sequence[Draft], development: Sequence[Draft]) -> Path:
+    """Write the last user message of each draft with what is expected of it, and return the file."""
+    path = folder / PROMPTS
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"prompt": each.text, "expect": each.expect, "pair": each.pair, "source": each.source, "part": part}
+        for part, drafts in (("train", train), ("development", development))
+        for each in drafts
+    ]
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
 
 
 def certify(prompts: Sequence[str], evaluations: Sequence[Suite]) -> None:
@@ -207,7 +225,7 @@ def _may_be_used(drafts: Sequence[Draft], *, allowed: bool) -> None:
         )
 
 
-async def _told(drafts: Sequence[Draft], left_out: Counter[str]) -> list[Draft]:
+async def told(drafts: Sequence[Draft], left_out: Counter[str]) -> list[Draft]:
     """Return the drafts with what is expected; where only the good reply tells it, the guard reads it."""
     open_ = [i for i, draft in enumerate(drafts) if draft.expect is None]
     declines = await _refused([(drafts[i], drafts[i].good or "") for i in open_])

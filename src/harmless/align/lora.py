@@ -45,10 +45,17 @@ def trainable(local: LocalModel, tuning: Tuning) -> LocalModel:
         target_modules=_targets(local, tuning),
         task_type="CAUSAL_LM",
     )
+    return replace(local, model=with_adapters(model, config))
+
+
+def with_adapters(model: Any, config: Any) -> Any:
+    """Return the model with adapters as peft's ``config`` says."""
+    import peft
+
     with warnings.catch_warnings():
         # peft asks transformers by a name that it will drop.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-        return replace(local, model=peft.get_peft_model(model, config))
+        return peft.get_peft_model(model, config)
 
 
 def spare_memory(local: LocalModel) -> None:

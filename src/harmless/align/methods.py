@@ -13,6 +13,10 @@ from harmless.align.settings import Tuning, tuning
 from harmless.core.model import Model
 from harmless.errors import UsageError
 
+#: Methods that train no weight, which have their own options: see :mod:`harmless.align.gated` and
+#: :mod:`harmless.align.steer`.
+UNTRAINED = ("gate", "steer")
+
 
 class Method(Model):
     """A method: its settings, and where the replies to harmful prompts come from."""
@@ -41,5 +45,5 @@ def methods() -> Mapping[str, Method]:
 def method(name: str) -> Method:
     """Return a method; UsageError that lists all of them if there is none of this name."""
     if name not in methods():
-        raise UsageError(f"Unknown method '{name}'.", f"Known: {', '.join(methods())}.")
+        raise UsageError(f"Unknown method '{name}'.", f"Known: {', '.join((*UNTRAINED, *methods()))}.")
     return methods()[name]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
+from harmless.align.drafts import Draft
 from harmless.align.examples import Example
 from harmless.errors import MissingExtraError
 from harmless.guards.train.groups import near_duplicates
 
+Each = TypeVar("Each", bound=Draft | Example)
 
-def split(examples: Sequence[Example], share: float, seed: int = 0) -> tuple[list[Example], list[Example]]:
+
+def split(examples: Sequence[Each], share: float, seed: int = 0) -> tuple[list[Each], list[Each]]:
     """Return the examples to train on, and about ``share`` of them to develop on.
 
     Groups of near-duplicate prompts, and of the two sides of a pair, are kept together; none is cut.
@@ -30,13 +34,13 @@ def split(examples: Sequence[Example], share: float, seed: int = 0) -> tuple[lis
         if sizes[name] <= room:
             held.add(name)
             room -= sizes[name]
-    parts: tuple[list[Example], list[Example]] = ([], [])
+    parts: tuple[list[Each], list[Each]] = ([], [])
     for example, name in zip(examples, names, strict=True):
         parts[name in held].append(example)
     return parts
 
 
-def _groups(examples: Sequence[Example]) -> list[int]:
+def _groups(examples: Sequence[Draft | Example]) -> list[int]:
     """Return a group number for each example: near-duplicates joined with pairs."""
     try:
         from scipy.sparse import coo_matrix

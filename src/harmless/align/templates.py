@@ -31,9 +31,13 @@ class Family(Model):
 
 
 class Templates(Model):
-    """Families by name; every refusal of a family is one of its openings, reasons and ways, joined."""
+    """Families by name; every refusal of a family is one of its openings, reasons and ways, joined.
+
+    ``everywhere`` is one refusal that fits them all.
+    """
 
     openings: tuple[str, ...]
+    everywhere: str
     families: Mapping[str, Family]
 
     def family(self, hazard: str | None) -> str:

@@ -51,12 +51,12 @@ class Upper:
 
     def log_probabilities(self, batch: Pack, states: Any) -> Any:
         """Return what :func:`harmless.align.network.log_probabilities` does, by the upper layers alone."""
-        with _only(self._local, slice(self._first, None)):
+        with only(self._local, slice(self._first, None)):
             return log_probabilities(self._local, batch, states)
 
     def before_replies(self, batch: Pack, states: Any) -> Any:
         """Return what :func:`harmless.align.network.before_replies` does, by the upper layers alone."""
-        with _only(self._local, slice(self._first, None)):
+        with only(self._local, slice(self._first, None)):
             return before_replies(self._local, batch, states)
 
     def _fill(self, group: Sequence[int]) -> None:
@@ -67,7 +67,7 @@ class Upper:
         with (
             torch.inference_mode(),
             watching(self._local, [self._first], stop=False) as seen,
-            _only(self._local, below),
+            only(self._local, below),
         ):
             hidden_states(self._local, {"input_ids": batch.tokens}, batch.positions, batch.mask)
         # A tensor of inference mode may not take part in training; its clone may.
@@ -123,7 +123,7 @@ def reference(
 
 
 @contextmanager
-def _only(local: LocalModel, chosen: slice) -> Iterator[None]:
+def only(local: LocalModel, chosen: slice) -> Iterator[None]:
     """Run some of the model's layers while the block runs."""
     import torch
 

@@ -33,6 +33,9 @@ lazy.command(align, "steer", "align_steer:steer")
 
 _NOWHERE = ("Where is the aligned model to be?", "Give --out FOLDER.")
 
+#: The method where no other is named, and an option is given that gates do not have.
+TRAINED = "simpo"
+
 #: Minutes of training on a CPU where the user says nothing.
 MINUTES = 12.0
 
@@ -43,7 +46,7 @@ def run(
     /,
     *,
     out_: Annotated[Path | None, Parameter(name="--out")] = None,
-    method: str = "simpo",
+    method: str | None = None,
     training: Training = Training(),  # noqa: B008 - frozen
     data: Data = Data(),  # noqa: B008 - frozen
     plan: bool = False,
@@ -59,7 +62,9 @@ def run(
     Args:
         target: embedded, or a local model: hf:FOLDER, hf:OWNER/NAME, embedded:FILE.gguf.
         out_: folder to write.
-        method: sft, dpo, orpo, simpo, kto, cai or rlaif; or steer, which trains nothing.
+        method: gate, which changes a few neurons; sft, dpo, orpo, simpo, kto, cai or rlaif, which train
+            adapters or all weights; or steer, which changes no weight. Default: gate, or simpo where an option
+            is given that only those have.
         plan: only tell what memory and time it needs on a GPU.
         device: cpu, gpu or a device of torch; default: a GPU if there is one.
         json: print one JSON document.
@@ -69,9 +74,14 @@ def run(
     from harmless.align.run import BEGUN, Alignment, finished
     from harmless.align.steer import STEER
     from harmless.cli.align_critics import check_options
+    from harmless.cli.align_gate import GATE
 
     if method == STEER:
         _steer(target, out_, training, data, plan=plan, device=device, json=json, workspace=workspace)
+        return
+    method = method or (GATE if _fits(training, data) and not plan else TRAINED)
+    if method == GATE:
+        _gate(target, out_, training, data, plan=plan, device=device, json=json, workspace=workspace)
         return
     tuning = training.tuning(method)
     check_options(known(method), data)
@@ -97,7 +107,7 @@ def _steer(
     """Do what ``harmless align steer`` does; options that would have no effect are an error."""
     from harmless.cli.align_steer import steer
 
-    sources = Sources(**{each.name: getattr(data, each.name) for each in fields(Sources)})
+    sources = _sources(data)
     if plan or training != Training() or data != Data(**vars(sources)):
         raise UsageError(
             "Steering trains nothing, so that options of training have no effect.",
@@ -106,6 +116,40 @@ def _steer(
     if folder is None:
         raise UsageError(*_NOWHERE)
     steer(target, out_=folder, sources=sources, **further)
+
+
+def _gate(
+    target: str, folder: Path | None, training: Training, data: Data, *, plan: bool, json: bool, **further: Any
+) -> None:
+    """Align by gates; options that would have no effect are an error."""
+    from harmless.cli.align_gate import GATE, OPTIONS, gated
+
+    if plan or not _fits(training, data):
+        raise UsageError(
+            "Gates are fitted and not trained, so that most options of training have no effect.",
+            f"Leave out all but --{', --'.join(OPTIONS)}, --data, --limit and --evaluation, or name another"
+            " --method.",
+        )
+    sources = _sources(data)
+    used = {name: getattr(training, name) for name in OPTIONS}
+    if folder is None:
+        raise UsageError(*_NOWHERE)
+    asked = asked_for(target, GATE, sources) | used
+    with progress(json) as tell:
+        manifest = gated(target, folder, sources, used, asked, tell=tell, **further)
+    _show(manifest, folder, json=json)
+
+
+def _fits(training: Training, data: Data) -> bool:
+    """Tell whether all options that are given have an effect on gates."""
+    from harmless.cli.align_gate import OPTIONS
+
+    used = {name: getattr(training, name) for name in OPTIONS}
+    return training == Training(**used) and data == Data(**vars(_sources(data)))
+
+
+def _sources(data: Data) -> Sources:
+    return Sources(**{each.name: getattr(data, each.name) for each in fields(Sources)})
 
 
 @align.command
@@ -241,14 +285,14 @@ def _show(manifest: dict[str, Any], folder: Path, *, json: bool) -> None:
             name, f"{point['refused']} of {point['harmful']}", f"{point['over_refused']} of {point['benign']}"
         )
     out.print(table)
-    data = manifest["data"]
-    out.print(
-        f"{data['examples']} examples, {manifest['steps']} steps in {manifest['seconds'] / 60:.1f} minutes."
-    )
-    out.print(
-        "Counted by the first words of replies, on prompts held back that also chose the weights. Measure it: ",
-        end="",
-    )
+    data, minutes = manifest["data"], f"{manifest['seconds'] / 60:.1f} minutes."
+    if "gate" in manifest:
+        out.print(f"{data['examples']} prompts, layer {manifest['gate']['layer']}, {minutes}")
+        chose = ""
+    else:
+        out.print(f"{data['examples']} examples, {manifest['steps']} steps in {minutes}")
+        chose = " that also chose the weights"
+    out.print(f"Counted by the first words of replies, on prompts held back{chose}. Measure it: ", end="")
     out.print(f"harmless check {served(folder, manifest)}", soft_wrap=True)
 
 

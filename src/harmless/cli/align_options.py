@@ -53,8 +53,8 @@ class Training:
     decision: int | None = None
     """Look at so many tokens of both replies of a preference, from where they part."""
     tolerated: float | None = None
-    """Share of benign prompts held back that may be refused, default .15 (dpo, simpo). These are twins of
-    harmful prompts, and harder than what users ask."""
+    """Share of benign prompts held back that may be refused, default .15 (dpo, simpo) or .25 (gate). These are
+    twins of harmful prompts, and harder than what users ask."""
     longest: int | None = None
     """Leave out prompts of more tokens."""
     seed: int = 0

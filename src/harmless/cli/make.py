@@ -20,11 +20,11 @@ from harmless.cli.console import out as console
 from harmless.cli.options import Asking, Workspace, open_store
 from harmless.core import Target
 from harmless.errors import UsageError
-from harmless.loop import MINUTES, Aligning, Made, make_harmless
+from harmless.loop import Aligning, Made, make_harmless
 
 #: The kind of target that is trained unless the user says otherwise: a small model on this machine.
 TRAINABLE = "embedded"
-METHOD = "simpo"
+METHOD = "gate"
 
 
 def make(
@@ -44,8 +44,8 @@ def make(
 
     The same command goes on where it was cut off. With --attack, what breaks the target becomes guard rules,
     examples of the alignment and a regression suite, and the same attacks are tried again at the end. Where
-    torch is installed, the embedded model is also trained for some minutes, and the report is of the best
-    combination of guard and alignment.
+    torch is installed, the embedded model is also aligned, which takes some minutes, and the report is of the
+    best combination of guard and alignment.
 
     Args:
         target: embedded, embedded:FILE.gguf, openai:MODEL, anthropic:MODEL, hf:PATH, scripted:FILE.
@@ -53,7 +53,7 @@ def make(
             installed, else embedded.
         attack: also attack with so many calls of the target, e.g. 200calls, half of which are made again at the
             end; default none. Needs the extra data.
-        align: method to train the target by, see `harmless align`, or none; default simpo for embedded where
+        align: method to train the target by, see `harmless align`, or none; default gate for embedded where
             torch is installed, else none.
         out: folder for report.html and report.json.
         json: print one JSON document instead of tables.
@@ -127,8 +127,8 @@ def _aligning(
         return None
     if method is None and any(find_spec(name) is None for name in ("torch", "transformers", "peft")):
         err.print(
-            "Not aligned: with the extra 'align' the model would be asked for its own replies, then trained"
-            f" for {MINUTES:g} minutes to refuse by itself what the guard has to catch; see harmless align."
+            "Not aligned: with the extra 'align' the model would also be changed, in some minutes, to refuse by"
+            " itself what the guard has to catch; see harmless align."
         )
         return None
 

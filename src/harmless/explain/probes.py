@@ -14,10 +14,9 @@ import yaml
 from numpy.typing import NDArray
 
 from harmless.core.model import Model
-from harmless.internals.probe import fit
+from harmless.internals.probe import folds_of, held_out
 from harmless.stats import auroc, cluster_bootstrap
 
-FOLDS = 5
 LEAST = 10
 """Rows of either class below which nothing is fitted."""
 
@@ -53,15 +52,15 @@ def probe_layers(
     groups = np.unique(np.asarray(clusters), return_inverse=True)[1]
     count = int(groups.max(initial=-1)) + 1
     bare = Probed(property=name, rows=len(y), positive=int(y.sum()), clusters=count)
-    folds = _folds(groups)
+    folds = folds_of(groups)
     if min(y.sum(), (~y).sum()) < LEAST or len(set(folds.tolist())) < 2:
         return bare
-    scores = [_held_out(states[:, layer], y, folds) for layer in range(states.shape[1])]
+    scores = [held_out(states[:, layer], y, folds) for layer in range(states.shape[1])]
     areas = [float(auroc(each, y)) for each in scores]
     best = int(np.argmax(areas))
     interval = cluster_bootstrap(lambda rows: auroc(scores[best][rows], y[rows]), groups, resamples=500)
     mixed = y[np.random.default_rng(1).permutation(len(y))]
-    control = float(auroc(_held_out(states[:, best], mixed, folds), mixed))
+    control = float(auroc(held_out(states[:, best], mixed, folds), mixed))
     return bare.model_copy(
         update={
             "auroc": tuple(areas),
@@ -71,24 +70,6 @@ def probe_layers(
             "shuffled": control,
         }
     )
-
-
-def _folds(groups: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return a fold for each row, whole clusters together, drawn with a fixed seed."""
-    count = int(groups.max(initial=-1)) + 1
-    order = np.random.default_rng(0).permutation(count)
-    return order[groups] % min(FOLDS, max(count, 1))
-
-
-def _held_out(
-    states: NDArray[np.float32], y: NDArray[np.bool_], folds: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    found = np.zeros(len(y))
-    for fold in np.unique(folds):
-        out = folds == fold
-        if y[~out].any() and not y[~out].all():
-            found[out] = fit(states[~out], y[~out], layer=0, pool="last", model="").log_odds(states[out])
-    return found
 
 
 @cache

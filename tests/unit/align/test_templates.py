@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from harmless import taxonomy
+from harmless.align.refusals import quality
 from harmless.align.templates import GENERAL, load
 from harmless.core import Exchange
 from harmless.guards.refusal import refusal, refused
@@ -73,3 +74,10 @@ def test_the_same_prompt_gets_the_same_refusal_and_different_prompts_get_differe
     assert TEMPLATES.refusal("Theft", "a") == TEMPLATES.refusal("Theft", "a")
     assert len({TEMPLATES.refusal("Theft", f"prompt {i}") for i in range(40)}) > 25
     assert len({TEMPLATES.refusal("Theft", "a", seed) for seed in range(9)}) > 1
+
+
+def test_the_refusal_for_everything_gives_a_reason_a_way_on_and_help() -> None:
+    found = quality(load().everywhere)
+    assert found.reason
+    assert found.way_on
+    assert found.help

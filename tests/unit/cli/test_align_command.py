@@ -144,6 +144,24 @@ def test_what_is_out_of_range_is_wrong_use(
     assert not Path("x").exists()
 
 
+def test_gates_are_the_default_and_take_no_options_of_training(capsys: pytest.CaptureFixture[str]) -> None:
+    base = ("align", "hf:base", "--data", "mine.jsonl", "--out", "gated")
+    assert harmless(*base, "--method", "gate", "--epochs", "1") == 2
+    assert "another --method" in " ".join(capsys.readouterr().err.split())
+    assert harmless("align", "hf:base", "--method", "gate", "--plan") == 2
+    assert harmless("align", "hf:base", "--method", "gate") == 2
+    assert harmless(*base, "--tolerated", "2") == 2
+    capsys.readouterr()
+    assert harmless(*base, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["method"] == "gate"
+    assert found["asked"]["method"] == "gate"
+    assert harmless(*base) == 0
+    assert "aligned by gate" in capsys.readouterr().out
+    assert harmless(*base, "--limit", "3") == 2
+    assert "limit was None, now 3" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_not_replaced_by_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
     assert harmless(*command("x"), "--device", "gpu") == 2

@@ -35,7 +35,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 @pytest.mark.parametrize(
     ("target", "method", "wanted"),
     [
-        ("embedded", None, ("embedded", "simpo", "out/aligned-simpo")),
+        ("embedded", None, ("embedded", "gate", "out/aligned-gate")),
         ("embedded:mine.gguf", "sft", ("embedded:mine.gguf", "sft", "out/aligned-sft")),
         ("embedded", "none", None),
         ("hf:folder", None, None),  # it may be large: only where the user asks for it

@@ -68,7 +68,7 @@ def test_states_and_lens_are_those_of_a_run_of_its_own(tiny: LocalModel) -> None
     question = Question.refusal(tiny)
     found = survey(tiny, talks, question, lens=True)
     alone = states(tiny, [encode(tiny, each) for each in talks], pool="last")
-    np.testing.assert_allclose(found.states, alone, atol=1e-4)
+    np.testing.assert_allclose(found.states, alone, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(
         found.values, question.values(tiny, [encode(tiny, each).tokens for each in talks]), atol=1e-4
     )
