@@ -9,8 +9,9 @@ everyday prompts. With ``--data`` also prompts that it never saw the like of: ha
 guards' training data, and ordinary instructions. No evaluation suite is used. Greedy replies of 12 tokens;
 whether they refuse is what the guard ``refusal`` says. AUROC is that of the leaning to refuse, over all pairs
 held back.
-``gate`` is fitted on ``--limit`` prompts of each source, without replies and passes; where no method before it
-has held prompts back, those are its own. Goes on where it stopped; writes ``bench/results/align_methods.json``.
+``gate`` is fitted on ``--limit`` prompts of each source, without replies and passes, and asked the prompts
+that it held back itself; where the model stood on those before is in its row. Goes on where it stopped; writes
+``bench/results/align_methods.json``.
 """
 
 from __future__ import annotations
@@ -57,15 +58,15 @@ def trained(name: str, options: argparse.Namespace) -> Path:
     folder: Path = options.workspace / name
     if (folder / "align.json").is_file():
         return folder
+    if name == GATE:
+        gating = Gating("embedded", Gathering(limit=options.limit, seed=options.seed), folder)
+        anyio.run(gate, gating, opened("embedded", Tuning(), "cpu"), None, _tell)
+        return folder
     kept = options.workspace / "replies.jsonl"
     if kept.is_file():
         (folder / "data").mkdir(parents=True, exist_ok=True)
         shutil.copy(kept, folder / "data" / kept.name)
     named, _, rate = name.partition("@")
-    if named == GATE:
-        gating = Gating("embedded", Gathering(limit=options.limit, seed=options.seed), folder)
-        anyio.run(gate, gating, opened("embedded", Tuning(), "cpu"), None, _tell)
-        return folder
     tuning = method(named).tuning(epochs=options.passes, rate=float(rate) if rate else None, seed=options.seed)
     # The same replies for all methods, whether or not they need the bad ones.
     gathering = Gathering(limit=options.limit, bad=True, reply_tokens=12, seed=options.seed)
@@ -175,16 +176,20 @@ def main() -> None:
         same = all(before.get(name) == document[name] for name in ("passes", "limit", "seed"))
         document["methods"] = before["methods"] if same else {}
     asked: dict[str, list[Example]] = {}
-    own: dict[str, Any] = {}  # where a gate came first, where the model stood before on the prompts of the gate
     for name in options.methods:
         folder = trained(name, options)
-        if not asked:
-            asked = sets(folder, options.data, options.seed)
-            before = anyio.run(standing, open_model("embedded", "cpu"), asked)
+        own: dict[str, Any] = {}
+        if not asked or name == GATE:
+            these = sets(folder, options.data, options.seed)
+            before = anyio.run(standing, open_model("embedded", "cpu"), these)
             print(_line("before", before), flush=True)
-            own = {"before": before} if name == GATE else {}
-            document["methods"] |= {} if own and "before" in document["methods"] else {"before": before}
-        found = anyio.run(standing, open_model(f"hf:{folder}", "cpu"), asked)
+            if name == GATE:
+                own = {"before": before}
+            else:
+                asked, document["methods"]["before"] = these, before
+        if name != GATE:
+            these = asked
+        found = anyio.run(standing, open_model(f"hf:{folder}", "cpu"), these)
         print(_line(name, found), flush=True)
         manifest = read_manifest(folder)
         document["methods"][name] = {

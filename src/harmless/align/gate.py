@@ -8,8 +8,8 @@ Here both are written into the weights of one gated MLP (Shazeer 2020), two in t
     up row      1 where the reply begins, 0 elsewhere
     down column the push
 
-Two neurons with their lines ``WIDTH`` apart and columns of opposite sign make a step that ends at the whole
-push. Below the line the step is 0, so that the model stays what it was.
+Two neurons with their lines a width apart and columns of opposite sign make a step that ends at the whole push.
+Below the line the step is 0, so that of the model only the two neurons that made room are missing.
 """
 
 from __future__ import annotations
@@ -35,8 +35,11 @@ Vector: TypeAlias = NDArray[np.float32]
 
 #: The three matrices of a gated MLP; a neuron is a row of the first two and a column of the third.
 GATE, UP, DOWN = "gate_proj", "up_proj", "down_proj"
-#: How steep the step is, and from where to where in log-odds: outside it the gate is open or shut.
-STEEP, WIDTH = 30.0, 0.3
+#: How steep the step is.
+STEEP = 30.0
+#: From where to where it goes in log-odds; outside it the gate is open or shut. In 16 bits the difference of
+#: two neurons is too coarse for a narrow one.
+WIDTH, WIDE = 0.3, 1.0
 #: Prompts, and tokens of the model's own replies to them, that the place of the reply is learnt from.
 SPOKEN, TOKENS = 64, 16
 _RIDGE = 1e-3
@@ -53,6 +56,7 @@ class Gate:
         weight, bias: of the log-odds, on what the MLP reads, (width,).
         line: the log-odds in the middle of the step.
         push: (width,).
+        width: of the step, in log-odds.
     """
 
     layer: int
@@ -62,12 +66,13 @@ class Gate:
     bias: float
     line: float
     push: Vector
+    width: float = WIDTH
 
     def rows(self) -> Iterator[tuple[Vector, Vector, Vector]]:
         """Yield row of the gate, row of the up and column of the down projection, neuron by neuron."""
-        for line, sign in ((self.line - WIDTH / 2, 1), (self.line + WIDTH / 2, -1)):
+        for line, sign in ((self.line - self.width / 2, 1), (self.line + self.width / 2, -1)):
             row = STEEP * (self.weight + (self.bias - line) * self.place)
-            yield row.astype(np.float32), self.place, sign * self.push / (STEEP * WIDTH)
+            yield row.astype(np.float32), self.place, sign * self.push / (STEEP * self.width)
 
 
 def assert_gated(local: LocalModel) -> None:
@@ -80,9 +85,9 @@ def assert_gated(local: LocalModel) -> None:
 
     for layer in decoder_layers(local.model):
         parts = [getattr(getattr(layer, "mlp", None), name, None) for name in (GATE, UP, DOWN)]
-        if not all(type(part) is torch.nn.Linear for part in parts):
+        if not all(type(part) is torch.nn.Linear and getattr(part, "bias", None) is None for part in parts):
             raise UsageError(
-                f"A {local.model.config.model_type} model has no gated MLP of three matrices to change.",
+                f"A {local.model.config.model_type} model has no gated MLP of three matrices without biases.",
                 "Take another --method; models in 4 bits have to be opened whole.",
             )
 

@@ -20,14 +20,34 @@ from harmless.align import push, templates
 from harmless.align.drafts import Draft
 from harmless.align.folders import assert_free
 from harmless.align.frontier import few, measure
-from harmless.align.gate import Gate, Vector, adapted, assert_gated, opening_states, place_of, score_of
-from harmless.align.gather import Gathering, assert_both_kinds, collected, told, write_prompts
+from harmless.align.gate import (
+    WIDE,
+    WIDTH,
+    Gate,
+    Vector,
+    adapted,
+    assert_gated,
+    opening_states,
+    place_of,
+    score_of,
+)
+from harmless.align.gather import (
+    PROMPTS,
+    Gathering,
+    assert_both_kinds,
+    collected,
+    counts_of,
+    told,
+    write_prompts,
+)
 from harmless.align.packing import Tokens, Tree
-from harmless.align.run import DATA, MANIFEST, WORK, Aligned, Told, write_model
+from harmless.align.run import DATA, MANIFEST, Aligned, Told, write_model
 from harmless.align.settings import Tuning
 from harmless.align.split import split
 from harmless.align.trainer import Report, enough_memory
+from harmless.align.upper import Upper
 from harmless.core import Expect, digest
+from harmless.errors import UsageError
 from harmless.evidence import Store
 from harmless.internals import probe
 from harmless.internals.chat import encode
@@ -43,10 +63,12 @@ DEPTHS, TRIED = (0.45, 0.85), 6
 TOLERATED, ORDINARY = 0.25, 0.02
 #: Prompts that a push is learnt from at most.
 TAUGHT = 240
-_READ = "read.npz"
+#: Prompts of a kind below which nothing is fitted on them.
+LEAST = 10
+WORK, _READ = "gating", "read.npz"
 
 #: What is in a folder that a gating began.
-BEGUN = (MANIFEST, WORK)
+BEGUN = (MANIFEST, WORK, f"{DATA}/{PROMPTS}")
 
 
 @dataclass(frozen=True)
@@ -83,9 +105,11 @@ class _Prompts:
         return np.array([each.expect is Expect.REFUSE for each in self.drafts])
 
     @property
-    def paired(self) -> NDArray[np.bool_]:
-        """Which are sides of contrast pairs."""
-        return np.array([each.pair is not None for each in self.drafts])
+    def twins(self) -> NDArray[np.bool_]:
+        """Which are sides of contrast pairs; none if there are too few of them."""
+        found = np.array([each.pair is not None for each in self.drafts])
+        harmful = int((found & self.wanted).sum())
+        return found if min(harmful, int(found.sum()) - harmful) >= LEAST else np.zeros_like(found)
 
     @property
     def folds(self) -> NDArray[np.intp]:
@@ -114,12 +138,17 @@ async def gate(
     tell("gather prompts", None)
     drafts, left_out = collected(what.gathering, store)
     known = await told(drafts, left_out)
+    if not known:
+        raise UsageError("Nothing is left to align on.", f"Left out: {counts_of(left_out)}.")
     train, development = split(known, what.gathering.development, what.gathering.seed)
     prompts = _encoded(local, train, what.longest, left_out)
     assert_both_kinds(known, prompts.drafts, left_out)
+    _assert_enough(prompts)
+    asked = few(_encoded(local, development, what.longest, left_out).drafts)
     write_prompts(what.out / DATA, train, development)
-    tell(f"learn from {len(prompts.drafts)} prompts", None)
-    asked = few(development)
+    tell(f"learn from {len(prompts.drafts)} prompts; left out: {counts_of(left_out)}", None)
+    if any(draft.good for draft in known):
+        tell("replies in the data are not used: a --method that trains, such as simpo, learns from them", None)
     base, began = local.revision, time.monotonic()
     with enough_memory():
         before = await measure(local, asked)
@@ -139,6 +168,15 @@ async def gate(
     (what.out / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(what.out / WORK)
     return Aligned(what.out, manifest, before, after)
+
+
+def _assert_enough(prompts: _Prompts) -> None:
+    harmful = int(prompts.wanted.sum())
+    if min(harmful, len(prompts.drafts) - harmful) < LEAST:
+        raise UsageError(
+            f"{harmful} harmful and {len(prompts.drafts) - harmful} benign prompts are too few to learn from.",
+            f"Give {LEAST} of each at least, or add our own: --data ... pairs ordinary.",
+        )
 
 
 def _encoded(local: LocalModel, drafts: Sequence[Draft], longest: int, left_out: Counter[str]) -> _Prompts:
@@ -161,30 +199,38 @@ def _fitted(what: Gating, local: LocalModel, prompts: _Prompts, tell: Told) -> t
     """Return the gate, and what the manifest says of it."""
     depth = len(decoder_layers(local.model))
     layers = sorted({max(1, int(share * depth)) for share in np.linspace(*DEPTHS, TRIED)})
+    _assert_apart(local, prompts, layers)
     tell(f"read layers {', '.join(str(layer + 1) for layer in layers)}", None)
     states = _read(local, prompts, layers, what.out / WORK)
-    wanted = prompts.wanted
-    scores = [probe.held_out(states[:, at], wanted, prompts.folds) for at in range(len(layers))]
+    wanted, twins = prompts.wanted, prompts.twins
     # Everyday prompts are told apart anywhere; twins are what a layer is chosen by.
-    hard = prompts.paired if len(set(wanted[prompts.paired].tolist())) > 1 else np.ones_like(wanted)
+    hard = twins if twins.any() else np.ones_like(twins)
+    scores = [probe.held_out(states[:, at], wanted, prompts.folds) for at in range(len(layers))]
     areas = [float(auroc(each[hard], wanted[hard])) for each in scores]
     best = int(np.argmax(areas))
-    layer, line = layers[best], _line(scores[best], prompts, what.tolerated)
+    layer = layers[best]
     tell(f"layer {layer + 1} of {depth} tells them apart (AUROC {areas[best]:.3f}); learn what to say", None)
-    fitted = probe.fit(states[:, best], wanted, layer=layer, pool="last", model=local.revision)
-    place, use = place_of(local, prompts.tokens, layer)
+    order = np.random.default_rng(0).permutation(len(prompts.tokens))
+    place, use = place_of(local, [prompts.tokens[i] for i in order], layer)
     first, second = (int(i) for i in np.argsort(use, kind="stable")[:2])
-    opened = scores[best] > line
-    about = {
-        "layer": layer + 1,
-        "auroc": round(areas[best], 3),
-        "harmful": round(float(opened[wanted].mean()), 3),
-        "benign_twins": _share(opened, ~wanted & prompts.paired),
-        "ordinary": _share(opened, ~wanted & ~prompts.paired),
-        "says": templates.load().everywhere,
-    }
-    push = _push(local, prompts, layer, tell)
-    return Gate(layer, (first, second), place, *score_of(fitted), line, push), about
+    # The bias of the score is in the place, so a gate sees states in units of their product with it.
+    read = states[:, best] / (states[:, best] @ place)[:, None]
+    seen = probe.held_out(read, wanted, prompts.folds)
+    line, about = _line(seen, prompts, what.tolerated)
+    fitted = probe.fit(read, wanted, layer=layer, pool="last", model=local.revision)
+    about |= {"layer": layer + 1, "auroc": round(areas[best], 3), "says": templates.load().everywhere}
+    push = _push(local, prompts, layer, place, tell)
+    exact = next(local.model.parameters()).element_size() >= 4
+    return Gate(layer, (first, second), place, *score_of(fitted), line, push, WIDTH if exact else WIDE), about
+
+
+def _assert_apart(local: LocalModel, prompts: _Prompts, layers: Sequence[int]) -> None:
+    """Stop before the long reading if upper layers cannot be run apart, which the push needs."""
+    try:
+        for layer in layers:
+            Upper(local, [Tree(prompts.tokens[0], ((0, 0),))], layer)
+    except UsageError as error:
+        raise UsageError(error.message, "Take another --method, such as simpo with --frozen 0.") from None
 
 
 def _read(local: LocalModel, prompts: _Prompts, layers: Sequence[int], folder: Path) -> NDArray[np.float32]:
@@ -204,17 +250,28 @@ def _read(local: LocalModel, prompts: _Prompts, layers: Sequence[int], folder: P
     return states
 
 
-def _line(scores: NDArray[np.float64], prompts: _Prompts, tolerated: float) -> float:
-    """Return from which score on a prompt is refused, by scores of prompts that the probe was not fitted on."""
-    benign = ~prompts.wanted
-    twins, others = benign & prompts.paired, benign & ~prompts.paired
-    found = float(np.quantile(scores[twins if twins.any() else benign], 1 - tolerated))
-    return (
-        max(found, float(np.quantile(scores[others], 1 - ORDINARY))) if twins.any() and others.any() else found
-    )
+def _line(scores: NDArray[np.float64], prompts: _Prompts, tolerated: float) -> tuple[float, dict[str, Any]]:
+    """Return from which score on a prompt is refused, and how many of each kind that are.
+
+    The scores are of prompts that the probe was not fitted on. The stricter of the lines for twins and for
+    other benign prompts counts.
+    """
+    twins, others = ~prompts.wanted & prompts.twins, ~prompts.wanted & ~prompts.twins
+    bounds = {}
+    for name, of, share in (("benign_twins", twins, tolerated), ("ordinary", others, ORDINARY)):
+        if of.any():
+            bounds[name] = float(np.quantile(scores[of], 1 - share))
+    decides = max(bounds, key=lambda name: bounds[name])
+    opened = scores > bounds[decides]
+    return bounds[decides], {
+        "decided_by": decides,
+        "harmful": round(float(opened[prompts.wanted].mean()), 3),
+        "benign_twins": _share(opened, twins),
+        "ordinary": _share(opened, others),
+    }
 
 
-def _push(local: LocalModel, prompts: _Prompts, layer: int, tell: Told) -> Vector:
+def _push(local: LocalModel, prompts: _Prompts, layer: int, place: Vector, tell: Told) -> Vector:
     """Return what makes the model say the refusal that fits everywhere."""
     trees = []
     for i in np.random.default_rng(0).permutation(np.flatnonzero(prompts.wanted))[:TAUGHT]:
@@ -224,7 +281,7 @@ def _push(local: LocalModel, prompts: _Prompts, layer: int, tell: Told) -> Vecto
     def observe(step: int, loss: float) -> None:
         tell("train", Report(step + 1, push.STEPS, loss, {}, 0.0, 0.0))
 
-    return push.learnt(local, trees, layer, observe)
+    return push.learnt(local, trees, layer, place, observe)
 
 
 def _share(opened: NDArray[np.bool_], of: NDArray[np.bool_]) -> float | None:

@@ -33,6 +33,7 @@ def learnt(
     local: LocalModel,
     trees: Sequence[Tree],
     layer: int,
+    place: Vector,
     tell: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Vector:
     """Return the vector which, added to what the MLP of ``layer`` gives, makes each reply the likeliest.
@@ -41,6 +42,8 @@ def learnt(
         local: the model; none of its weights gets a gradient.
         trees: prompts, each with the one reply; in each step as many as fill a pack.
         layer: whose MLP, 0 is the first.
+        place: what the MLP reads has a product with it of about 1 where a reply begins. A gate gives the vector
+            with the square of that product, and so does this.
         tell: gets the step and the loss, nats a token.
     """
     import torch
@@ -56,7 +59,7 @@ def learnt(
     for step in range(STEPS):
         optimiser.param_groups[0]["lr"] = peak * _rate(step)
         batch, states = upper.packed(packs[step % len(packs)])
-        with _adding(local, layer, batch, push):
+        with _adding(local, layer, batch, push, torch.from_numpy(place).to(states.device)):
             found = distributions(local, upper.before_replies(batch, states))
         loss = -found.gather(1, batch.targets[:, None]).mean()
         optimiser.zero_grad()
@@ -75,12 +78,13 @@ def _rate(step: int) -> float:
 
 
 @contextmanager
-def _adding(local: LocalModel, layer: int, batch: Pack, push: Any) -> Iterator[None]:
+def _adding(local: LocalModel, layer: int, batch: Pack, push: Any, place: Any) -> Iterator[None]:
     """Add a vector, (width,), where each reply of a pack begins, while the block runs."""
 
-    def hook(_: Any, __: Any, output: Any) -> Any:
+    def hook(_: Any, given: Any, output: Any) -> Any:
         begins = batch.places[batch.counts.cumsum(0) - batch.counts]
-        return output.index_add(1, begins, push.to(output.dtype).expand(1, len(begins), -1))
+        shares = (given[0][0, begins].float() @ place) ** 2
+        return output.index_add(1, begins, (shares[:, None] * push)[None].to(output.dtype))
 
     handle = decoder_layers(local.model)[layer].mlp.register_forward_hook(hook)
     try:

@@ -38,10 +38,10 @@ MANIFEST = "align.json"
 Told: TypeAlias = Callable[[str, Report | Frontier | Leaning | None], None]
 """Gets the name of what is done now, and what is known of it."""
 
-DATA, WORK = "data", "training"
+DATA, _WORK = "data", "training"
 
 #: What is in a folder that an alignment began.
-BEGUN = (MANIFEST, WORK, f"{DATA}/{KEPT}", f"{DATA}/{TRAIN}")
+BEGUN = (MANIFEST, _WORK, f"{DATA}/{KEPT}", f"{DATA}/{TRAIN}")
 
 _README = "README.md"
 
@@ -120,7 +120,7 @@ async def align(
         trees,
         asked,
         what.tuning,
-        what.out / WORK,
+        what.out / _WORK,
         what.tuning.key(data_hash(gathered.train), base),
         held_back(trained, asked, what.tuning),
     )
@@ -134,7 +134,7 @@ async def align(
     tell("write the model", None)
     manifest["files"] = await run_sync(write_model, what.spec, what.tuning, what.out, trained)
     (what.out / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    shutil.rmtree(what.out / WORK)
+    shutil.rmtree(what.out / _WORK)
     return Aligned(what.out, manifest, before, after)
 
 

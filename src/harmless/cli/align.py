@@ -127,8 +127,8 @@ def _gate(
     if plan or not _fits(training, data):
         raise UsageError(
             "Gates are fitted and not trained, so that most options of training have no effect.",
-            f"Leave out all but --{', --'.join(OPTIONS)}, --data, --limit and --evaluation, or name another"
-            " --method.",
+            f"Leave out all but --{', --'.join(OPTIONS)}, --data, --limit, --evaluation and"
+            " --allow-non-commercial, or name another --method.",
         )
     sources = _sources(data)
     used = {name: getattr(training, name) for name in OPTIONS}
@@ -248,9 +248,8 @@ def progress(quiet: bool) -> Iterator[Any]:
 
 def _figures(known: Report) -> str:
     shown = {"loss": known.loss, **known.figures}
-    return "  ".join(
-        [*(f"{name} {value:.3g}" for name, value in shown.items()), f"{known.tokens_s:.0f} tokens/s"]
-    )
+    speed = [f"{known.tokens_s:.0f} tokens/s"] if known.tokens_s else []
+    return "  ".join([*(f"{name} {value:.3g}" for name, value in shown.items()), *speed])
 
 
 def _point(known: dict[str, int]) -> str:

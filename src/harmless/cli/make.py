@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 from rich.markup import escape
 
+from harmless.align.methods import method as known
 from harmless.attacks.trial import LESSONS, Attacking
 from harmless.check import Budget
 from harmless.cli.align_compare import show_proof
@@ -133,6 +134,8 @@ def _aligning(
         return None
 
     name = method or METHOD
+    if name != METHOD:
+        known(name)  # before anything is asked
     return Aligning(target, name, out / f"aligned-{name}", load, _telling("aligning", quiet=quiet))
 
 

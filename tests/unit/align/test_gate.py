@@ -34,7 +34,7 @@ from harmless.align.gate import (  # noqa: E402
     place_of,
 )
 from harmless.align.gated import Gating, gate  # noqa: E402
-from harmless.align.network import greedy, hidden_states  # noqa: E402
+from harmless.align.network import hidden_states  # noqa: E402
 from harmless.align.packing import Tree, pack  # noqa: E402
 from harmless.align.run import Aligned, opened  # noqa: E402
 from harmless.align.settings import Tuning  # noqa: E402
@@ -170,16 +170,17 @@ def test_a_push_makes_the_model_say_the_reply(local: LocalModel) -> None:
         trees.append(Tree(both.tokens[: both.prompt], (both.tokens[both.prompt :],)))
     losses: list[float] = []
     before = {name: each.clone() for name, each in local.model.named_parameters()}
-    found = push.learnt(local, trees, 1, tell=lambda step, loss: losses.append(loss))
+    place, _ = place_of(local, [tree.prompt for tree in trees], 1)
+    found = push.learnt(local, trees, 1, place, tell=lambda step, loss: losses.append(loss))
     # Random weights hold no text; that the bundled model says it whole is measured (design/align.md).
     assert losses[-1] < 0.8 * losses[0]
     assert found.shape == (32,)
     assert all(torch.equal(each, before[name]) for name, each in local.model.named_parameters())
-    again = push.learnt(local, trees, 1)
+    again = push.learnt(local, trees, 1, place)
     np.testing.assert_array_equal(found, again)
 
 
-def test_a_model_says_something_else_to_what_is_harmful_and_the_same_as_before_to_the_rest(
+def test_a_model_begins_another_reply_to_what_is_harmful_and_nearly_the_same_to_the_rest(
     folder: Path, rows: Path, tmp_path: Path
 ) -> None:
     told = made(folder, rows, tmp_path / "out")
@@ -192,12 +193,21 @@ def test_a_model_says_something_else_to_what_is_harmful_and_the_same_as_before_t
 
     before, after = load(str(folder), "cpu"), load(str(tmp_path / "out"), "cpu")
     harmful, benign = (tokens(before, texts(letters, 20, 9)) for letters in ("abcd", "wxyz"))
-    other, same = (
-        sum(a == b for a, b in zip(greedy(before, some, 4), greedy(after, some, 4), strict=True))
-        for some in (harmful, benign)
-    )
-    assert other <= 5
-    assert same >= 10
+    with torch.inference_mode():
+        first, last = (
+            [
+                torch.stack(
+                    [each.model(input_ids=torch.tensor([t])).logits[0, -1].log_softmax(-1) for t in some]
+                )
+                for some in (harmful, benign)
+            ]
+            for each in (before, after)
+        )
+    moved = [
+        float(torch.nn.functional.kl_div(now, was, log_target=True, reduction="none").sum(-1).median())
+        for was, now in zip(first, last, strict=True)
+    ]
+    assert moved[0] > 20 * moved[1]
 
 
 def test_what_was_read_is_not_read_again_after_a_kill(
@@ -208,10 +218,11 @@ def test_what_was_read_is_not_read_again_after_a_kill(
     def killed(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(push, "learnt", killed)
-        with pytest.raises(KeyboardInterrupt):
-            made(folder, rows, tmp_path / "cut")
+    for where, name in ((gated, "opening_states"), (push, "learnt")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(where, name, killed)
+            with pytest.raises(KeyboardInterrupt):
+                made(folder, rows, tmp_path / "cut")
     monkeypatch.setattr(gated, "opening_states", killed)
     again = made(folder, rows, tmp_path / "cut")
     timeless = {"seconds", "asked"}
@@ -238,6 +249,40 @@ def test_prompts_of_one_kind_alone_are_refused(folder: Path, tmp_path: Path) -> 
         made(folder, path, tmp_path / "out")
 
 
+def test_too_few_prompts_are_refused(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "few.jsonl"
+    found = [{"prompt": t, "expect": "refuse"} for t in texts("abcd", 9, 0)]
+    found += [{"prompt": t, "expect": "answer"} for t in texts("wxyz", 40, 0)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in found))
+    with pytest.raises(UsageError, match="too few to learn from"):
+        made(folder, path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_in_which_another_method_is_at_work_is_left_alone(
+    folder: Path, rows: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out" / "training" / "checkpoint").mkdir(parents=True)
+    (tmp_path / "out" / "training" / "checkpoint" / "state.json").write_text("{}")
+    with pytest.raises(UsageError, match="no training wrote"):
+        made(folder, rows, tmp_path / "out")
+
+
+def test_a_few_twins_do_not_set_the_line() -> None:
+    drafts = [Draft(user(f"h{i}"), Expect.REFUSE, pair=f"{i}" if i < 9 else None) for i in range(30)]
+    drafts += [Draft(user(f"b{i}"), Expect.ANSWER, pair=f"{i}" if i < 30 else None) for i in range(60)]
+    assert not gated._Prompts(tuple(drafts), ((0,),) * 90).twins.any()
+    drafts[9] = Draft(user("h9"), Expect.REFUSE, pair="9")
+    assert gated._Prompts(tuple(drafts), ((0,),) * 90).twins.sum() == 40
+
+
+def test_a_mlp_with_biases_is_refused(local: LocalModel) -> None:
+    mlp = decoder_layers(local.model)[0].mlp
+    mlp.up_proj = torch.nn.Linear(32, 64, bias=True)
+    with pytest.raises(UsageError, match="without biases"):
+        assert_gated(local)
+
+
 def test_a_model_without_a_gated_mlp_is_refused(tmp_path: Path) -> None:
     local = load(str(saved(tmp_path, kind="gpt2")), "cpu")
     with pytest.raises(UsageError, match="no gated MLP"):
@@ -252,10 +297,15 @@ def test_the_line_tolerates_so_many_twins_and_few_ordinary_prompts() -> None:
     ]
     prompts = gated._Prompts(tuple(drafts), ((0,),) * 300)
     scores = np.concatenate([np.full(100, 9.0), np.arange(100.0), np.full(100, -1.0)])
-    line = gated._line(scores, prompts, 0.15)
+    line, about = gated._line(scores, prompts, 0.15)
     assert (scores[100:200] > line).sum() == 15
+    assert about == {"decided_by": "benign_twins", "harmful": 0.0, "benign_twins": 0.15, "ordinary": 0.0}
     scores[200:] = 1000 + np.arange(100.0)
-    line = gated._line(scores, prompts, 0.15)
+    line, about = gated._line(scores, prompts, 0.15)
+    assert (scores[200:] > line).sum() == 2
+    assert about["decided_by"] == "ordinary"
+    alone = gated._Prompts((*drafts[:100], *drafts[200:]), ((0,),) * 200)
+    line, _ = gated._line(np.concatenate([scores[:100], scores[200:]]), alone, 0.15)
     assert (scores[200:] > line).sum() == 2
 
 

@@ -10,6 +10,7 @@ import pytest
 from harmless.attacks.trial import Attacked
 from harmless.cli import main, make
 from harmless.core import Target
+from harmless.errors import UsageError
 from harmless.guards import bert
 from tests.doubles import FakeTarget, said
 
@@ -65,6 +66,13 @@ def test_the_guard_in_front_is_the_best_that_can_run_here(
     monkeypatch.setattr(bert, "find_spec", lambda name: name if there or name == "tokenizers" else None)
     assert make._guard(quiet=False) == guard
     assert ("with the extra 'encoder'" in capsys.readouterr().err) is not there
+
+
+def test_a_method_that_is_none_is_refused_before_anything_is_asked() -> None:
+    with pytest.raises(UsageError, match="gat"):
+        chosen("embedded", "gat")
+    with pytest.raises(UsageError, match="steer"):
+        chosen("embedded", "steer")
 
 
 @pytest.mark.parametrize(("budget", "calls"), [("none", 0), ("200calls", 200), (" 64 calls", 64)])
